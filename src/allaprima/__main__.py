@@ -1,0 +1,5 @@
+"""``python -m allaprima``."""
+
+from .cli import main
+
+main()
