@@ -1,0 +1,103 @@
+"""OpenVINO on CPU and GPU."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import Engine, Feeds, Placement
+from ..errors import EngineError, MissingExtraError
+
+_HINTS = {"f32": "f32", "bf16": "bf16", "f16": "f16", "int8": "f32"}
+_NAMES = {"f32": "f32", "bf16": "bf16", "f16": "f16", "i8": "int8", "u8": "int8"}
+
+
+def _core() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("--engine openvino", "openvino") from error
+    return openvino.Core()
+
+
+def devices() -> list[str]:
+    """Device names that OpenVINO finds here, lower case."""
+    return [name.lower() for name in _core().available_devices]
+
+
+class OpenVinoEngine(Engine):
+    """A graph compiled for one size, again when the size changes.
+
+    Args:
+        data: the serialized graph.
+        placement: asked for; checked against the compiled graph's own account of its convolutions.
+        size: (height, width) of the pictures to come.
+        threads: 0 takes all cores.
+    """
+
+    def __init__(self, data: bytes, placement: Placement, size: tuple[int, int], threads: int) -> None:
+        self._core = _core()
+        self._asked, self._threads = placement, threads
+        self._device = placement.device.upper()
+        if self._device not in self._core.available_devices:
+            found = ", ".join(self._core.available_devices).lower()
+            raise EngineError(f"OpenVINO finds no device '{placement.device}' here; choose --device {found}")
+        self._model = self._core.read_model(data, b"")
+        self._inputs = {port.get_any_name() for port in self._model.inputs}
+        self._size: tuple[int, int] | None = None
+        self._compile(size)
+
+    def _compile(self, size: tuple[int, int]) -> None:
+        import openvino
+
+        model = self._model.clone()
+        shapes = {}
+        for port in model.inputs:
+            shape = port.get_partial_shape()
+            if port.get_any_name() in ("image", "previous"):
+                shape = openvino.PartialShape([1, *size, 3])
+            shapes[port.get_any_name()] = shape
+        model.reshape(shapes)
+        config: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _HINTS[self._asked.precision],
+        }
+        if self._threads and self._device == "CPU":
+            config["INFERENCE_NUM_THREADS"] = self._threads
+        try:
+            compiled = self._core.compile_model(model, self._device, config)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise EngineError(f"OpenVINO can't compile this style: {reason}") from error
+        ran = self._precision(compiled)
+        if ran != self._asked.precision:
+            raise EngineError(
+                f"OpenVINO ran {ran} on {self._asked.device}, not {self._asked.precision}:"
+                f" choose --precision {ran}, or --precision auto"
+            )
+        self.placement = Placement("openvino", ran, self._asked.device)
+        self._request, self._size = compiled.create_infer_request(), size
+        self._outputs = [port.get_any_name() for port in compiled.outputs]
+
+    @staticmethod
+    def _precision(compiled: Any) -> str:
+        """The precision in which most convolutions run."""
+        counts: Counter[str] = Counter()
+        for node in compiled.get_runtime_model().get_ops():
+            info = node.get_rt_info()
+            if "layerType" in info and "Convolution" in info["layerType"].astype(str):
+                counts[info["runtimePrecision"].astype(str)] += 1
+        if not counts:
+            raise EngineError("OpenVINO doesn't say in what precision it runs this style: choose --engine onnxruntime")
+        ran = counts.most_common(1)[0][0]
+        return _NAMES.get(ran, ran)
+
+    def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
+        height, width = feeds["image"].shape[1:3]
+        if (height, width) != self._size:
+            self._compile((height, width))
+        self._request.infer({name: np.ascontiguousarray(feeds[name]) for name in self._inputs}, share_inputs=True)
+        return {name: self._request.get_tensor(name).data.copy() for name in self._outputs}

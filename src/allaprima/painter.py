@@ -1,0 +1,155 @@
+"""A painter turns a picture into a picture: here, an ONNX style in an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .engine import Engine
+from .errors import StyleError, UsageError
+from .frame import Pixels
+from .placement import open_engine
+from .style import MINIMUM_SIDE, Style
+
+State = Mapping[str, NDArray[Any]]
+"""What a style remembers from frame to frame, by input name; empty for styles that remember nothing."""
+
+
+class Painter:
+    """Paints pictures in one style.
+
+    Args:
+        style: the style.
+        style_image: uint8 H×W×3 RGB, for styles that take any picture as their model.
+        strength: 0 is the photograph, 1 the full style. A style with a ``strength`` input gets it; for others the
+            painting is blended with the picture.
+        engine, precision, device, threads: see :func:`~allaprima.placement.open_engine`.
+
+    Raises:
+        UsageError: a strength outside 0 to 1, or a style picture missing or not wanted.
+    """
+
+    def __init__(
+        self,
+        style: Style,
+        *,
+        style_image: Pixels | None = None,
+        strength: float = 1.0,
+        engine: str = "auto",
+        precision: str = "auto",
+        device: str = "auto",
+        threads: int = 0,
+    ) -> None:
+        if not 0.0 <= strength <= 1.0:
+            raise UsageError(f"strength must be between 0 and 1, not {strength:g}")
+        wants_picture = "style" in style.card.inputs
+        if wants_picture != (style_image is not None):
+            need = "needs --style-image" if wants_picture else "takes no --style-image"
+            raise UsageError(f"style '{style.name}' {need}")
+        self.style = style
+        self._options = {"engine": engine, "precision": precision, "device": device, "threads": threads}
+        self._strength = strength
+        self._constant: dict[str, NDArray[Any]] = {}
+        if style_image is not None:
+            self._constant["style"] = style_image[np.newaxis]
+        if "strength" in style.card.inputs:
+            self._constant["strength"] = np.array([strength], np.float32)
+        self._engine: Engine | None = None
+        self._size: tuple[int, int] | None = None
+
+    def load(self, height: int, width: int) -> Engine:
+        """Load the engine for one size of picture; painting does it by itself at the first picture.
+
+        Raises:
+            EngineError: nothing here can run the style as asked.
+            StyleError: the picture is smaller than the style can paint.
+        """
+        size = self.style.fixed_size or (height, width)
+        if min(size) < MINIMUM_SIDE:
+            size = (max(size[0], MINIMUM_SIDE), max(size[1], MINIMUM_SIDE))
+        if self._engine is None or size != self._size:
+            self._engine = open_engine(self.style, size, **self._options)  # type: ignore[arg-type]
+            self._size = size
+        return self._engine
+
+    def paint(self, pixels: Pixels, state: State) -> tuple[Pixels, State]:
+        """Paint one picture.
+
+        Args:
+            pixels: uint8 H×W×3 RGB; sides under 16 are extended by reflection and cropped again.
+            state: from the picture before, or empty after a reset.
+
+        Returns:
+            The painting, of the same size, and the state for the next picture.
+        """
+        height, width = pixels.shape[:2]
+        engine = self.load(height, width)
+        given = self._fit(pixels)
+        state = state or initial_state(self.style, given.shape[:2])
+        outputs = engine.run({"image": given[np.newaxis], **self._constant, **state})
+        painting = next(iter(outputs.values()))[0]
+        if painting.shape != given.shape:
+            raise StyleError(
+                f"style '{self.style.name}' made {painting.shape[1]}x{painting.shape[0]} of"
+                f" {given.shape[1]}x{given.shape[0]}: if its sides must be multiples of N, say --stride N"
+            )
+        following = {
+            name: painting[np.newaxis] if name == "previous" else outputs[f"next.{name.removeprefix('state.')}"]
+            for name in state
+        }
+        painting = self._unfit(painting, height, width)
+        if self._strength < 1 and "strength" not in self._constant:
+            painting = cv2.addWeighted(painting, self._strength, pixels, 1 - self._strength, 0)
+        return painting, following
+
+    def _fit(self, pixels: Pixels) -> Pixels:
+        height, width = pixels.shape[:2]
+        if self.style.fixed_size and (height, width) != self.style.fixed_size:
+            fixed_height, fixed_width = self.style.fixed_size
+            way = cv2.INTER_AREA if fixed_height < height else cv2.INTER_CUBIC
+            return np.asarray(cv2.resize(pixels, (fixed_width, fixed_height), interpolation=way), np.uint8)
+        below, right = max(0, MINIMUM_SIDE - height), max(0, MINIMUM_SIDE - width)
+        if below or right:
+            # NumPy reflects again and again where the picture is smaller than what is missing; OpenCV refuses.
+            mode = "symmetric" if min(height, width) == 1 else "reflect"
+            return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode=mode)  # type: ignore[call-overload, no-any-return]
+        return pixels
+
+    def _unfit(self, painting: Pixels, height: int, width: int) -> Pixels:
+        if self.style.fixed_size and (height, width) != self.style.fixed_size:
+            return np.asarray(cv2.resize(painting, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+        return painting[:height, :width]
+
+
+def initial_state(style: Style, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Zeros for every input that carries memory: what a style sees at the first picture and after a reset.
+
+    Raises:
+        StyleError: a ``state.N`` input whose shape can't be told from the picture's.
+    """
+    zeros: dict[str, NDArray[Any]] = {}
+    weights = {tensor.name for tensor in style.model.graph.initializer}
+    for value in style.model.graph.input:
+        if value.name in weights:
+            continue
+        if value.name == "previous":
+            zeros[value.name] = np.zeros((1, *size, 3), np.uint8)
+        elif value.name.startswith("state."):
+            shape = [_dimension(style, value.name, dim, size) for dim in value.type.tensor_type.shape.dim]
+            zeros[value.name] = np.zeros(shape, np.float32)
+    return zeros
+
+
+def _dimension(style: Style, name: str, dim: Any, size: tuple[int, int]) -> int:
+    """A state's dimension: a number, ``N``, ``H``, ``W``, or a rounded-up fraction like ``H/4``."""
+    if not dim.dim_param:
+        return int(dim.dim_value)
+    letter, _, divisor = dim.dim_param.partition("/")
+    known = {"N": 1, "H": size[0], "W": size[1]}
+    if letter not in known or (divisor and not divisor.isdigit()):
+        raise StyleError(f"style '{style.name}': can't tell size '{dim.dim_param}' of its input '{name}'")
+    return -(-known[letter] // int(divisor or 1))
