@@ -1,0 +1,1 @@
+"""Training of styles. Needs torch, NumPy and Pillow only (ONNX where a style file is written or read)."""

@@ -1,0 +1,1 @@
+"""Losses that training knows: one family a file."""

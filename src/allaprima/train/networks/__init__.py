@@ -1,0 +1,1 @@
+"""Networks that training knows: one a file."""
