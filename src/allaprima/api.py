@@ -1,0 +1,121 @@
+"""The whole program in a few lines of Python; the command line calls the same functions."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .errors import SinkError, UsageError
+from .frame import Frame, Pixels
+from .painter import Painter
+from .picture import Picture, read_picture, write_picture
+from .pipeline import PipelineResult, raise_if_partial, run
+from .sink import SinkOptions, open_sink
+from .source import open_source
+from .style import Style
+from .stylizer import Stylizer, with_colors_of
+
+
+def _painter(style: Style | str | os.PathLike[str] | Painter, options: dict[str, Any]) -> Painter:
+    if isinstance(style, Painter):
+        if options:
+            raise UsageError(f"a Painter is made already; it can't take {', '.join(options)} any more")
+        return style
+    return Painter(style if isinstance(style, Style) else Style.open(style), **options)
+
+
+def stylize_image(
+    picture: Pixels | str | os.PathLike[str],
+    style: Style | str | os.PathLike[str] | Painter,
+    *,
+    keep_colors: bool = False,
+    **options: Any,
+) -> Pixels:
+    """Paint one picture.
+
+    Args:
+        picture: uint8 H×W×3 RGB, or the path of a picture file.
+        style: a style, its name or its file; or a :class:`Painter`, to paint many pictures.
+        keep_colors: keep the picture's colors.
+        options: of :class:`Painter` (``strength``, ``engine``, ``precision``, ``device``, ``style_image``).
+
+    Returns:
+        uint8 H×W×3 RGB.
+    """
+    pixels = read_picture(Path(picture)).pixels if isinstance(picture, (str, os.PathLike)) else picture
+    painting, _ = _painter(style, options).paint(pixels, {})
+    return with_colors_of(painting, pixels) if keep_colors else painting
+
+
+def stylize_picture_file(path: Path, out: Path, painter: Painter, *, keep_colors: bool, overwrite: bool) -> Picture:
+    """Paint a picture file into another, alpha kept; what was read.
+
+    Raises:
+        SinkError: ``out`` is the picture itself, exists already (without ``overwrite``), or can't be written.
+    """
+    if out.exists() and out.samefile(path):
+        raise SinkError(f"{out} is the picture itself: choose another --out")
+    picture = read_picture(path)
+    write_picture(
+        out, stylize_image(picture.pixels, painter, keep_colors=keep_colors), like=picture, overwrite=overwrite
+    )
+    return picture
+
+
+def stylize_video(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    style: Style | str | os.PathLike[str] | Painter,
+    *,
+    size: tuple[int, int] | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    keep_colors: bool = False,
+    sink_options: SinkOptions | None = None,
+    on_start: Callable[[int | None, str], None] = lambda frames, engine: None,
+    on_frame: Callable[[Frame, Frame, int], None] = lambda before, after, count: None,
+    stop: threading.Event | None = None,
+    **options: Any,
+) -> PipelineResult:
+    """Paint a video with sound, subtitles, chapters and times kept.
+
+    Args:
+        source: a video file, a folder of pictures, ``-``, or ``scene[:NAME]``.
+        out: a video file, or a folder for numbered pictures.
+        style: a style, its name or its file; or a :class:`Painter`.
+        size: (width, height) to paint at; None keeps the source's.
+        start, end: in seconds.
+        keep_colors: keep the video's colors.
+        sink_options: codec, quality and what may be overwritten or dropped.
+        on_start: called with the expected number of frames (None where unknown) and what runs where.
+        on_frame: called with each frame before and after, and how many came so far.
+        stop: set it from another thread to end early and keep the part.
+        options: of :class:`Painter`.
+
+    Returns:
+        Counts, seconds by stage, and the path; ``interrupted`` or ``error`` tell of a run cut short.
+
+    Raises:
+        AllaprimaError: nothing was painted; the message says why and what to do.
+    """
+    stylizer = Stylizer(_painter(style, options), keep_colors=keep_colors, size=size)
+    with open_source(os.fspath(source), start=start, end=end) as opened:
+        width, height = stylizer.output_size(opened.info)
+        info = opened.info.resized(width, height)
+        sink = open_sink(Path(out), opened, info, sink_options or SinkOptions())
+        try:
+            placement = stylizer.prepare(opened.info)
+            on_start(opened.info.frames, placement)
+        except BaseException:
+            sink.abandon()
+            raise
+        result = run(opened, stylizer, sink, on_frame=on_frame, stop=stop)
+    result.placement = placement
+    result.notes = (*opened.info.notes, *result.sink.notes)
+    return result
+
+
+__all__ = ["raise_if_partial", "stylize_image", "stylize_picture_file", "stylize_video"]
