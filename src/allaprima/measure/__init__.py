@@ -1,0 +1,1 @@
+"""Instruments: how steady, how well, how fast."""
