@@ -36,7 +36,7 @@ PICTURE_SUFFIXES = frozenset(
 
 # Only formats that are decoded in this process: no EPS (runs Ghostscript), no metafiles.
 _READABLE = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
-_WRITABLE = {
+WRITABLE = {
     ".avif": "AVIF",
     ".bmp": "BMP",
     ".jpeg": "JPEG",
@@ -46,6 +46,7 @@ _WRITABLE = {
     ".tiff": "TIFF",
     ".webp": "WEBP",
 }
+"""Suffix to format, for what can be written."""
 _HOLDS_ALPHA = frozenset({"AVIF", "PNG", "TIFF", "WEBP"})
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
@@ -152,9 +153,9 @@ def check_picture_destination(path: Path, *, overwrite: bool = False) -> None:
     Raises:
         SinkError: suffix without a format, no such folder, or a file that is there already.
     """
-    kind = _WRITABLE.get(path.suffix.lower())
+    kind = WRITABLE.get(path.suffix.lower())
     if kind is None:
-        raise SinkError(f"can't write '{path.name}' as a picture: use {', '.join(sorted(_WRITABLE))}")
+        raise SinkError(f"can't write '{path.name}' as a picture: use {', '.join(sorted(WRITABLE))}")
     Image.init()
     if kind not in Image.SAVE:
         raise SinkError(f"the installed Pillow can't write {kind}: use .png, or upgrade Pillow")
@@ -188,7 +189,7 @@ def write_picture(
         SinkError: the destination can't be written.
     """
     check_picture_destination(path, overwrite=overwrite)
-    kind = _WRITABLE[path.suffix.lower()]
+    kind = WRITABLE[path.suffix.lower()]
     notes: tuple[str, ...] = ()
     alpha = None if like is None else like.alpha
     if alpha is not None and alpha.shape != pixels.shape[:2]:

@@ -1,0 +1,106 @@
+"""``allaprima video``: paint a video file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..api import stylize_video
+from ..pipeline import PipelineResult, raise_if_partial
+from ..sink import SinkOptions
+from .options import (
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    KeepColorsOption,
+    OverwriteOption,
+    PrecisionOption,
+    RangeOption,
+    StrengthOption,
+    StrideOption,
+    StyleImageOption,
+    StyleOption,
+    ThreadsOption,
+    make_painter,
+    parse_size,
+    parse_time,
+)
+from .progress import Reporter, stop_on_signals
+
+
+def video(
+    source: Annotated[str, typer.Argument(metavar="IN", help="A video, a folder of pictures, -, or scene[:NAME].")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A video file, or a folder for numbered pictures.")],
+    style: StyleOption,
+    size: Annotated[str | None, typer.Option(help="Paint at WIDTHxHEIGHT.")] = None,
+    start: Annotated[str | None, typer.Option(help="Begin here: seconds, MM:SS or HH:MM:SS.")] = None,
+    end: Annotated[str | None, typer.Option(help="End here.")] = None,
+    strength: StrengthOption = 1.0,
+    keep_colors: KeepColorsOption = False,
+    codec: Annotated[str | None, typer.Option(help="h264, hevc, av1, ffv1 or prores.")] = None,
+    crf: Annotated[int | None, typer.Option(min=0, max=63, help="Quality: lower is better and larger.")] = None,
+    preset: Annotated[str, typer.Option(help="Speed of the encoder.")] = "veryfast",
+    drop_unsupported: Annotated[
+        bool, typer.Option("--drop-unsupported", help="Leave out streams that OUT can't hold.")
+    ] = False,
+    style_image: StyleImageOption = None,
+    value_range: RangeOption = None,
+    stride: StrideOption = None,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Paint a video; sound, subtitles, chapters and times are kept."""
+    reporter = Reporter(quiet=as_json)
+
+    def started(frames: int | None, placement: str) -> None:
+        reporter.say(f"{style}: {placement}")
+        reporter.start(frames)
+
+    with stop_on_signals() as stop:
+        try:
+            result = stylize_video(
+                source,
+                out,
+                make_painter(
+                    style,
+                    style_image,
+                    value_range,
+                    stride,
+                    strength=strength,
+                    engine=engine,
+                    precision=precision,
+                    device=device,
+                    threads=threads,
+                ),
+                size=parse_size(size),
+                start=parse_time(start),
+                end=parse_time(end),
+                keep_colors=keep_colors,
+                sink_options=SinkOptions(codec, crf, preset, drop_unsupported, overwrite),
+                on_start=started,
+                on_frame=lambda before, after, count: reporter.count(count),
+                stop=stop,
+            )
+        finally:
+            reporter.stop()
+    show_result(result, reporter, as_json=as_json)
+    raise_if_partial(result, stop.signal_number)
+
+
+def show_result(result: PipelineResult, reporter: Reporter, *, as_json: bool) -> None:
+    """The end of a run: JSON on stdout, or a few lines for a person."""
+    if as_json:
+        typer.echo(json.dumps(result.to_dict()))
+        return
+    for note in result.notes:
+        reporter.say(f"note: {note}")
+    if result.error is None and not result.interrupted:
+        fps = result.frames / max(result.seconds, 1e-9)
+        reporter.say(f"{result.sink.path}: {result.frames} frames in {result.seconds:.1f} s ({fps:.1f} fps)")
