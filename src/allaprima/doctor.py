@@ -1,4 +1,4 @@
-"""What this machine can really do: every engine and precision is run, every codec opened, nothing is assumed."""
+"""What this machine can really do: every engine and precision is run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,10 @@ from .engine import PRECISIONS, Placement, load_engine
 from .errors import AllaprimaError
 from .placement import probe_picture
 from .style import Style, bundled_styles
+from .video.codecs import CODECS, available_codecs
 
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "av", "opencv-python-headless", "pillow", "torch")
 _DECODERS = ("h264", "hevc", "av1", "vp9", "vp8", "mpeg4", "prores", "ffv1", "mjpeg")
-_ENCODERS = {
-    "h264": ("libx264",),
-    "hevc": ("libx265",),
-    "av1": ("libsvtav1", "libaom-av1"),
-    "ffv1": ("ffv1",),
-    "prores": ("prores_ks",),
-}
 _PROBE_SIZE = (64, 64)
 
 
@@ -65,9 +59,10 @@ def examine() -> Report:
         report.versions[package] = _version(package)
     _try_engines(report)
     for name in _DECODERS:
-        report.decoders[name] = _opens(name, "r")
-    for codec, encoders in _ENCODERS.items():
-        report.encoders[codec] = next((name for name in encoders if _opens(name, "w")), None)
+        report.decoders[name] = name in av.codecs_available
+    here = available_codecs()
+    for name, codec in CODECS.items():
+        report.encoders[name] = codec.encoder if name in here else None
     missing = [codec for codec, encoder in report.encoders.items() if encoder is None]
     if missing:
         report.fixes.append(f"no encoder for {', '.join(missing)}: pip install --force-reinstall --only-binary av av")
@@ -82,14 +77,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _opens(name: str, mode: str) -> bool:
-    try:
-        av.Codec(name, mode)  # type: ignore[arg-type]
-    except ValueError:
-        return False
-    return True
 
 
 def _placements() -> list[Placement]:

@@ -40,7 +40,7 @@ def video(
     end: Annotated[str | None, typer.Option(help="End here.")] = None,
     strength: StrengthOption = 1.0,
     keep_colors: KeepColorsOption = False,
-    codec: Annotated[str | None, typer.Option(help="h264, hevc, av1, ffv1 or prores.")] = None,
+    codec: Annotated[str | None, typer.Option(help="h264, hevc, av1, vp9, ffv1 or prores.")] = None,
     crf: Annotated[int | None, typer.Option(min=0, max=63, help="Quality: lower is better and larger.")] = None,
     preset: Annotated[str, typer.Option(help="Speed of the encoder.")] = "veryfast",
     drop_unsupported: Annotated[
