@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import EngineError, UsageError
+from .errors import EngineError, StyleError, UsageError
 from .graph import with_byte_pictures
 from .style import Style
 
@@ -18,6 +18,7 @@ Feeds = Mapping[str, NDArray[Any]]
 
 ENGINES = ("onnxruntime", "openvino")
 PRECISIONS = ("f32", "bf16", "f16", "int8")
+_PROBE_SIDE = 32
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def load_engine(style: Style, placement: Placement, size: tuple[int, int], threa
     Raises:
         EngineError: the engine is missing or can't do it; the message holds the reason and the fix.
     """
+    if placement.precision not in PRECISIONS:
+        raise UsageError(f"unknown precision '{placement.precision}'; known: auto, {', '.join(PRECISIONS)}")
     chosen: Style | None = style
     if placement.precision == "int8":
         chosen = style.quantized()
@@ -72,12 +75,54 @@ def load_engine(style: Style, placement: Placement, size: tuple[int, int], threa
     if placement.engine == "onnxruntime":
         from .engines.onnxruntime_engine import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(data, placement, threads)
+        side = max(_PROBE_SIDE, stride)
+        return OnnxRuntimeEngine(data, placement, threads, silent_inputs(chosen, chosen.fixed_size or (side, side)))
     if placement.engine == "openvino":
         from .engines.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(data, placement, size, threads)
     raise UsageError(f"unknown engine '{placement.engine}'; known: auto, {', '.join(ENGINES)}")
+
+
+def silent_inputs(style: Style, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Black pictures, full strength and no memory: something for every input of a style, to try it with."""
+    black = np.zeros((1, *size, 3), np.uint8)
+    feeds: dict[str, NDArray[Any]] = {"image": black, **initial_state(style, size)}
+    if "style" in style.card.inputs:
+        feeds["style"] = black
+    if "strength" in style.card.inputs:
+        feeds["strength"] = np.ones(1, np.float32)
+    return feeds
+
+
+def initial_state(style: Style, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Zeros for every input that carries memory: what a style sees at the first picture and after a reset.
+
+    Raises:
+        StyleError: a ``state.N`` input whose shape can't be told from the picture's.
+    """
+    zeros: dict[str, NDArray[Any]] = {}
+    weights = {tensor.name for tensor in style.model.graph.initializer}
+    for value in style.model.graph.input:
+        if value.name in weights:
+            continue
+        if value.name == "previous":
+            zeros[value.name] = np.zeros((1, *size, 3), np.uint8)
+        elif value.name.startswith("state."):
+            shape = [_dimension(style, value.name, dim, size) for dim in value.type.tensor_type.shape.dim]
+            zeros[value.name] = np.zeros(shape, np.float32)
+    return zeros
+
+
+def _dimension(style: Style, name: str, dim: Any, size: tuple[int, int]) -> int:
+    """A state's dimension: a number, ``N``, ``H``, ``W``, or a rounded-up fraction like ``H/4``."""
+    if dim.dim_value:
+        return int(dim.dim_value)
+    letter, slash, divisor = dim.dim_param.partition("/")
+    known = {"N": 1, "H": size[0], "W": size[1]}
+    if letter not in known or (slash and not (divisor.isdecimal() and int(divisor))):
+        raise StyleError(f"style '{style.name}': can't tell size '{dim.dim_param}' of its input '{name}'")
+    return -(-known[letter] // int(divisor or 1))
 
 
 def mean_difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:

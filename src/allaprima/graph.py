@@ -23,32 +23,48 @@ def constant(name: str, values: object, dtype: type[np.generic] = np.int64) -> T
     return numpy_helper.from_array(np.asarray(values, dtype=dtype), name)
 
 
-def pad_to_stride(image: str, padded: str, stride: int, prefix: str = "") -> tuple[list[NodeProto], list[TensorProto]]:
-    """Nodes that reflect ``image`` (N×C×H×W) to the right and below until H and W are multiples of ``stride``.
+def pad_to_stride(
+    image: str, padded: str, stride: int, *, margin: int = 0, prefix: str = ""
+) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes that reflect ``image`` (N×C×H×W) at its borders until H and W are multiples of ``stride``.
 
-    The initializers hold what :func:`crop_like` needs too; the picture must be larger than ``stride`` − 1.
+    Args:
+        image, padded: names of the values.
+        stride: what the padded sides are multiples of.
+        margin: pixels to add on every side, a multiple of ``stride``; what is missing to the stride comes on top, to
+            the right and below. The picture must be larger than what is added to a side.
+        prefix: of the names of everything in between; :func:`crop_like` with the same prefix undoes the padding.
     """
     p = f"{prefix}pad_"
     nodes = [
         helper.make_node("Shape", [image], [f"{p}size"], start=2),
         helper.make_node("Neg", [f"{p}size"], [f"{p}negative"]),
-        helper.make_node("Mod", [f"{p}negative", f"{p}stride"], [f"{p}ends"]),
+        helper.make_node("Mod", [f"{p}negative", f"{p}stride"], [f"{p}missing"]),
+        helper.make_node("Add", [f"{p}missing", f"{p}margin"], [f"{p}ends"]),
         helper.make_node("Concat", [f"{p}begins", f"{p}ends"], [f"{p}amounts"], axis=0),
         helper.make_node("Pad", [image, f"{p}amounts"], [padded], mode="reflect"),
     ]
-    return nodes, [constant(f"{p}stride", [stride]), constant(f"{p}begins", [0] * 6)]
+    return nodes, [
+        constant(f"{p}stride", [stride]),
+        constant(f"{p}margin", [margin, margin]),
+        constant(f"{p}begins", [0, 0, margin, margin, 0, 0]),
+    ]
 
 
 def crop_like(painted: str, cropped: str, prefix: str = "") -> tuple[list[NodeProto], list[TensorProto]]:
-    """Nodes that cut ``painted`` back to the size that :func:`pad_to_stride` saw."""
+    """Nodes that cut ``painted`` back to the picture that :func:`pad_to_stride` padded."""
     p = f"{prefix}pad_"
-    nodes = [helper.make_node("Slice", [painted, f"{p}origin", f"{p}size", f"{p}axes"], [cropped])]
-    return nodes, [constant(f"{p}origin", [0, 0]), constant(f"{p}axes", [2, 3])]
+    nodes = [
+        helper.make_node("Add", [f"{p}size", f"{p}margin"], [f"{p}stop"]),
+        helper.make_node("Slice", [painted, f"{p}margin", f"{p}stop", f"{p}axes"], [cropped]),
+    ]
+    return nodes, [constant(f"{p}axes", [2, 3])]
 
+
+_Size = str | int | None
 
 _OLDEST_OPSET = 15
 """The first operator set in which every node made here means what it should."""
-_Size = str | int | None
 
 
 def _modern(model: ModelProto) -> ModelProto:
@@ -103,7 +119,7 @@ def with_byte_pictures(model: ModelProto, *, value_range: int, stride: int) -> M
             helper.make_node("Mul", [f"{name}_planes", "bytes_in_scale"], [f"{name}_scaled" if stride > 1 else inner]),
         ]
         if stride > 1:
-            nodes, constants = pad_to_stride(f"{name}_scaled", inner, stride, f"{name}_")
+            nodes, constants = pad_to_stride(f"{name}_scaled", inner, stride, prefix=f"{name}_")
             before += nodes
             extra += constants
     painting = graph.output[0]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Engine
+from .engine import Engine, initial_state
 from .errors import StyleError, UsageError
 from .frame import Pixels
 from .placement import open_engine
@@ -58,6 +58,7 @@ class Painter:
             self._constant["style"] = style_image[np.newaxis]
         if "strength" in style.card.inputs:
             self._constant["strength"] = np.array([strength], np.float32)
+        self._least = max(MINIMUM_SIDE, 1 if style.card.pads else style.card.stride)
         self._engine: Engine | None = None
         self._size: tuple[int, int] | None = None
 
@@ -66,11 +67,8 @@ class Painter:
 
         Raises:
             EngineError: nothing here can run the style as asked.
-            StyleError: the picture is smaller than the style can paint.
         """
-        size = self.style.fixed_size or (height, width)
-        if min(size) < MINIMUM_SIDE:
-            size = (max(size[0], MINIMUM_SIDE), max(size[1], MINIMUM_SIDE))
+        size = self.style.fixed_size or (max(height, self._least), max(width, self._least))
         if self._engine is None or size != self._size:
             self._engine = open_engine(self.style, size, **self._options)  # type: ignore[arg-type]
             self._size = size
@@ -80,7 +78,7 @@ class Painter:
         """Paint one picture.
 
         Args:
-            pixels: uint8 H×W×3 RGB; sides under 16 are extended by reflection and cropped again.
+            pixels: uint8 H×W×3 RGB; sides too small for the style are extended by reflection and cropped again.
             state: from the picture before, or empty after a reset.
 
         Returns:
@@ -108,48 +106,19 @@ class Painter:
 
     def _fit(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
-        if self.style.fixed_size and (height, width) != self.style.fixed_size:
+        if (height, width) == self.style.fixed_size:
+            return pixels
+        if self.style.fixed_size:
             fixed_height, fixed_width = self.style.fixed_size
             way = cv2.INTER_AREA if fixed_height < height else cv2.INTER_CUBIC
             return np.asarray(cv2.resize(pixels, (fixed_width, fixed_height), interpolation=way), np.uint8)
-        below, right = max(0, MINIMUM_SIDE - height), max(0, MINIMUM_SIDE - width)
+        below, right = max(0, self._least - height), max(0, self._least - width)
         if below or right:
             # NumPy reflects again and again where the picture is smaller than what is missing; OpenCV refuses.
-            mode = "symmetric" if min(height, width) == 1 else "reflect"
-            return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode=mode)  # type: ignore[call-overload, no-any-return]
+            return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="reflect")
         return pixels
 
     def _unfit(self, painting: Pixels, height: int, width: int) -> Pixels:
         if self.style.fixed_size and (height, width) != self.style.fixed_size:
             return np.asarray(cv2.resize(painting, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
         return painting[:height, :width]
-
-
-def initial_state(style: Style, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
-    """Zeros for every input that carries memory: what a style sees at the first picture and after a reset.
-
-    Raises:
-        StyleError: a ``state.N`` input whose shape can't be told from the picture's.
-    """
-    zeros: dict[str, NDArray[Any]] = {}
-    weights = {tensor.name for tensor in style.model.graph.initializer}
-    for value in style.model.graph.input:
-        if value.name in weights:
-            continue
-        if value.name == "previous":
-            zeros[value.name] = np.zeros((1, *size, 3), np.uint8)
-        elif value.name.startswith("state."):
-            shape = [_dimension(style, value.name, dim, size) for dim in value.type.tensor_type.shape.dim]
-            zeros[value.name] = np.zeros(shape, np.float32)
-    return zeros
-
-
-def _dimension(style: Style, name: str, dim: Any, size: tuple[int, int]) -> int:
-    """A state's dimension: a number, ``N``, ``H``, ``W``, or a rounded-up fraction like ``H/4``."""
-    if not dim.dim_param:
-        return int(dim.dim_value)
-    letter, _, divisor = dim.dim_param.partition("/")
-    known = {"N": 1, "H": size[0], "W": size[1]}
-    if letter not in known or (divisor and not divisor.isdigit()):
-        raise StyleError(f"style '{style.name}': can't tell size '{dim.dim_param}' of its input '{name}'")
-    return -(-known[letter] // int(divisor or 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 import typer
 
-from .engine import ENGINES, PRECISIONS, Engine, Placement, load_engine, mean_difference
+from .engine import ENGINES, PRECISIONS, Engine, Placement, load_engine, mean_difference, silent_inputs
 from .errors import EngineError, MissingExtraError, UsageError
 from .frame import Pixels
 from .style import Style
@@ -57,7 +58,9 @@ def open_engine(
     key = _key(style, size, engine, precision, device, threads)
     remembered = memory.recall(key)
     if remembered in candidates:
-        return load_engine(style, remembered, size, threads)
+        # What ran yesterday may not run today: a driver or an extra may have gone.
+        with contextlib.suppress(EngineError, MissingExtraError):
+            return load_engine(style, remembered, size, threads)
     chosen, loaded = _measure(style, candidates, size, threads)
     memory.keep(key, chosen)
     return loaded
@@ -94,16 +97,16 @@ def _measure(
     style: Style, candidates: list[Placement], size: tuple[int, int], threads: int
 ) -> tuple[Placement, Engine]:
     picture = probe_picture(size)
-    feeds = {"image": picture[np.newaxis], **_silent_inputs(style, size)}
+    feeds = {**silent_inputs(style, size), "image": picture[np.newaxis]}
     reasons: list[str] = []
     results: list[tuple[float, Placement, Engine, Pixels]] = []
     for placement in candidates:
         try:
             engine = load_engine(style, placement, size, threads)
+            painting = next(iter(engine.run(feeds).values()))
         except (EngineError, MissingExtraError) as error:
             reasons.append(f"{placement}: {error}")
             continue
-        painting = next(iter(engine.run(feeds).values()))
         times: list[float] = []
         until = time.perf_counter() + _MEASURE_SECONDS
         while not times or time.perf_counter() < until:
@@ -120,13 +123,6 @@ def _measure(
         if exact is None or mean_difference(painting, exact) <= TOLERANCE:
             return placement, engine
     raise EngineError(f"no engine stays within {TOLERANCE:g}/255 of f32 at this precision; choose --precision f32")
-
-
-def _silent_inputs(style: Style, size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Zeros for whatever a style takes beside the picture, so that it can be timed."""
-    from .painter import initial_state
-
-    return dict(initial_state(style, size))
 
 
 def probe_picture(size: tuple[int, int]) -> Pixels:
@@ -186,4 +182,5 @@ class _Memory:
             aside.write_text(json.dumps(table, indent=1), encoding="utf-8")
             aside.replace(self._path)
         except OSError:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink()

@@ -41,7 +41,7 @@ class Card:
     parameters: int = 0
     recipe: dict[str, Any] = field(default_factory=dict)
     """The full training configuration, with seed, steps and versions."""
-    licences: dict[str, str] = field(default_factory=dict)
+    licenses: dict[str, str] = field(default_factory=dict)
     """Of the style picture, the content, the loss network and the weights."""
     weights_sha256: str = ""
     parent_sha256: str = ""
@@ -109,6 +109,8 @@ class Style:
             card = Card(title=path.stem, stride=declared.stride, value_range=declared.value_range, pads=False)
         elif declared is not None:
             raise StyleError(f"{text} has a card: leave out --range and --stride")
+        elif card.weights_sha256 not in ("", weights_digest(model)):
+            raise StyleError(f"{text} holds other weights than its card says: copy or export it again")
         card, fixed_size = _match(model, card, text)
         name = path.name.removesuffix(_SUFFIX).removesuffix(".int8")
         return cls(name, path, card, model, hashlib.sha256(data).hexdigest(), fixed_size)

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
@@ -57,9 +56,10 @@ class OnnxRuntimeEngine(Engine):
         data: the serialized graph.
         placement: asked for; checked against the profile of one inference.
         threads: 0 takes all cores.
+        probe: something for every input, for that inference.
     """
 
-    def __init__(self, data: bytes, placement: Placement, threads: int) -> None:
+    def __init__(self, data: bytes, placement: Placement, threads: int, probe: Feeds) -> None:
         if placement.device not in PROVIDERS:
             raise EngineError(f"ONNX Runtime has no device '{placement.device}'; known: {', '.join(PROVIDERS)}")
         provider = PROVIDERS[placement.device]
@@ -85,7 +85,8 @@ class OnnxRuntimeEngine(Engine):
                 )
             except Exception as error:  # ONNX Runtime raises bare types of its own
                 reason = " ".join(str(error).split())[:200]
-                raise EngineError(f"ONNX Runtime can't load this style on {placement.device}: {reason}") from error
+                fix = "" if placement.device == "cpu" else "; check its drivers, or choose --device cpu"
+                raise EngineError(f"ONNX Runtime can't load this style on {placement.device}: {reason}{fix}") from error
             if self._session.get_providers()[0] != provider:
                 raise EngineError(
                     f"ONNX Runtime put this style on {self._session.get_providers()[0]}, not on {provider}:"
@@ -93,7 +94,7 @@ class OnnxRuntimeEngine(Engine):
                 )
             self._outputs = [output.name for output in self._session.get_outputs()]
             self._inputs = {value.name for value in self._session.get_inputs()}
-            self._session.run(None, self._probe())
+            self.run(probe)
             profile = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
         self.placement = Placement("onnxruntime", self._precision(profile, placement), placement.device)
         if self.placement.precision != placement.precision:
@@ -101,17 +102,6 @@ class OnnxRuntimeEngine(Engine):
                 f"ONNX Runtime ran {self.placement.precision}, not {placement.precision}:"
                 f" choose --precision {self.placement.precision}"
             )
-
-    def _probe(self) -> dict[str, NDArray[Any]]:
-        feeds: dict[str, NDArray[Any]] = {}
-        for value in self._session.get_inputs():
-            shape = [size if isinstance(size, int) else 1 for size in value.shape]
-            if value.type == "tensor(uint8)":
-                shape = [shape[0], *(size if size > 1 else 32 for size in shape[1:3]), 3]
-            elif len(shape) == 4:
-                shape = [shape[0], shape[1], *(size if size > 1 else 8 for size in shape[2:])]
-            feeds[value.name] = np.zeros(shape, np.uint8 if value.type == "tensor(uint8)" else np.float32)
-        return feeds
 
     @staticmethod
     def _precision(profile: list[dict[str, Any]], placement: Placement) -> str:
@@ -123,4 +113,10 @@ class OnnxRuntimeEngine(Engine):
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         given = {name: array for name, array in feeds.items() if name in self._inputs}
-        return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
+        try:
+            outputs = self._session.run(self._outputs, given)
+        except Exception as error:  # ONNX Runtime raises bare types of its own
+            height, width = feeds["image"].shape[1:3]
+            reason = " ".join(str(error).split())[:200]
+            raise EngineError(f"ONNX Runtime can't paint {width}x{height} pixels with this style: {reason}") from error
+        return dict(zip(self._outputs, outputs, strict=True))

@@ -23,6 +23,10 @@ def _core() -> Any:
     return openvino.Core()
 
 
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def devices() -> list[str]:
     """Device names that OpenVINO finds here, lower case."""
     return [name.lower() for name in _core().available_devices]
@@ -45,12 +49,15 @@ class OpenVinoEngine(Engine):
         if self._device not in self._core.available_devices:
             found = ", ".join(self._core.available_devices).lower()
             raise EngineError(f"OpenVINO finds no device '{placement.device}' here; choose --device {found}")
-        self._model = self._core.read_model(data, b"")
+        try:
+            self._model = self._core.read_model(data, b"")
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO can't read this style: {_reason(error)}") from error
         self._inputs = {port.get_any_name() for port in self._model.inputs}
-        self._size: tuple[int, int] | None = None
-        self._compile(size)
+        self._size: tuple[int, ...] | None = None
+        self._compile((1, *size))
 
-    def _compile(self, size: tuple[int, int]) -> None:
+    def _compile(self, size: tuple[int, ...]) -> None:
         import openvino
 
         model = self._model.clone()
@@ -58,9 +65,8 @@ class OpenVinoEngine(Engine):
         for port in model.inputs:
             shape = port.get_partial_shape()
             if port.get_any_name() in ("image", "previous"):
-                shape = openvino.PartialShape([1, *size, 3])
+                shape = openvino.PartialShape([*size, 3])
             shapes[port.get_any_name()] = shape
-        model.reshape(shapes)
         config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _HINTS[self._asked.precision],
@@ -68,10 +74,10 @@ class OpenVinoEngine(Engine):
         if self._threads and self._device == "CPU":
             config["INFERENCE_NUM_THREADS"] = self._threads
         try:
+            model.reshape(shapes)
             compiled = self._core.compile_model(model, self._device, config)
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise EngineError(f"OpenVINO can't compile this style: {reason}") from error
+            raise EngineError(f"OpenVINO can't compile this style: {_reason(error)}") from error
         ran = self._precision(compiled)
         if ran != self._asked.precision:
             raise EngineError(
@@ -96,8 +102,14 @@ class OpenVinoEngine(Engine):
         return _NAMES.get(ran, ran)
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
-        height, width = feeds["image"].shape[1:3]
-        if (height, width) != self._size:
-            self._compile((height, width))
-        self._request.infer({name: np.ascontiguousarray(feeds[name]) for name in self._inputs}, share_inputs=True)
+        size = feeds["image"].shape[:3]
+        if size != self._size:
+            self._compile(size)
+        given = {name: np.ascontiguousarray(feeds[name]) for name in self._inputs}
+        try:
+            self._request.infer(given, share_inputs=True)
+        except RuntimeError as error:
+            raise EngineError(
+                f"OpenVINO can't paint {size[2]}x{size[1]} pixels with this style: {_reason(error)}"
+            ) from error
         return {name: self._request.get_tensor(name).data.copy() for name in self._outputs}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import TrainingError
 
+_TRIES = 100
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -28,7 +29,7 @@ def load_picture(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
             return ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise TrainingError(f"{path} can't be read as a picture") from error
 
 
@@ -92,6 +93,8 @@ class Crops:
 
     def __init__(self, content: Content, *, size: int, batch: int, seed: int) -> None:
         self._content, self._size, self._batch, self._seed = content, size, batch, seed
+        self.broken: set[Path] = set()
+        """Pictures that began well but could not be decoded to their end; others were drawn in their place."""
 
     def batch_at(self, step: int) -> Tensor:
         """The batch of one step: float32 N×3×size×size in [0, 1]."""
@@ -99,8 +102,7 @@ class Crops:
         return torch.stack([self._crop(random) for _ in range(self._batch)])
 
     def _crop(self, random: np.random.Generator) -> Tensor:
-        path = self._content.files[random.integers(len(self._content.files))]
-        picture = load_picture(path)
+        picture = self._draw(random)
         side = round(self._size * random.uniform(1.0, 1.25))
         picture = resize_short_side(picture, side)
         x = int(random.integers(picture.width - self._size + 1))
@@ -110,7 +112,16 @@ class Crops:
             picture = ImageOps.mirror(picture)
         return to_tensor(picture)
 
-    def batches(self, first_step: int, last_step: int) -> Iterator[Tensor]:
+    def _draw(self, random: np.random.Generator) -> Image.Image:
+        for _ in range(_TRIES):
+            path = self._content.files[random.integers(len(self._content.files))]
+            try:
+                return load_picture(path)
+            except TrainingError:
+                self.broken.add(path)
+        raise TrainingError(f"{len(self.broken)} pictures can't be decoded, among them {path}: leave them out")
+
+    def batches(self, first_step: int, last_step: int) -> Generator[Tensor, None, None]:
         """The batches of steps ``first_step`` to ``last_step`` - 1; reading runs two batches ahead."""
         ready: queue.Queue[Tensor | BaseException] = queue.Queue(maxsize=2)
         stop = threading.Event()

@@ -15,7 +15,7 @@ from .. import __version__
 from ..errors import TrainingError
 from ..graph import constant, crop_like, pad_to_stride
 from ..style import Card, Style, write_style
-from .networks.realtime import STRIDE, RealtimeNet
+from .networks.realtime import MARGIN, STRIDE, RealtimeNet
 from .trainer import TrainingResult
 
 OPSET = 18
@@ -29,7 +29,7 @@ def build_graph(net: RealtimeNet) -> ModelProto:
     names of the network's parameters, so that :func:`weights_from_style` reads them back.
     """
     weights = {name: value.detach().cpu().float() for name, value in net.state_dict().items()}
-    pad_nodes, pad_constants = pad_to_stride("image", "padded", STRIDE)
+    pad_nodes, pad_constants = pad_to_stride("image", "padded", STRIDE, margin=MARGIN)
     nodes = [
         *pad_nodes,
         helper.make_node("Sub", ["padded", "gray"], ["centered"]),
@@ -93,7 +93,7 @@ def export_style(result: TrainingResult, path: Path) -> Style:
     """Write what a training made as a style file with its card."""
     recipe = result.recipe
     settings = recipe.to_dict()
-    for stated in ("title", "artist", "year", "licences"):
+    for stated in ("title", "artist", "year", "licenses"):
         settings.pop(stated)
     versions = {"allaprima": __version__, "torch": torch.__version__, "python": platform.python_version()}
     done = {"steps": result.steps, "steps_done": result.step, "seconds": round(result.seconds), "versions": versions}
@@ -104,6 +104,6 @@ def export_style(result: TrainingResult, path: Path) -> Style:
         network="realtime",
         stride=STRIDE,
         recipe={"method": "realtime", **settings, **done},
-        licences=recipe.to_dict()["licences"],
+        licenses=recipe.to_dict()["licenses"],
     )
     return write_style(path, build_graph(result.net), card)

@@ -14,8 +14,8 @@ from ..errors import TrainingError
 
 
 @dataclass(frozen=True)
-class Licences:
-    """The four licences a style stands on, each in a line."""
+class Licenses:
+    """The four licenses a style stands on, each in a line."""
 
     style_picture: str = "not stated"
     content: str = "not stated"
@@ -34,7 +34,7 @@ class RealtimeRecipe:
     title: str = ""
     artist: str = ""
     year: str = ""
-    licences: Licences = Licences()
+    licenses: Licenses = Licenses()
 
     channels: int = 48
     blocks: int = 5
@@ -64,7 +64,7 @@ class RealtimeRecipe:
 
     def __post_init__(self) -> None:
         for name in ("channels", "blocks", "batch", "crop", "style_size", "learning_rate"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:  # also NaN
                 raise TrainingError(f"recipe field '{name}' must be above 0, not {getattr(self, name)}")
         if self.crop % 8 or self.crop < 64:
             raise TrainingError(f"recipe field 'crop' must be a multiple of 8 and at least 64, not {self.crop}")
@@ -92,14 +92,15 @@ def _build(cls: type[Any], table: dict[str, Any], where: str) -> Any:
             hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(fields)}"
             raise TrainingError(f"{where}: unknown recipe field '{key}'{hint}")
         default = fields[key].default
-        if isinstance(default, Licences) and isinstance(value, dict):
-            value = _build(Licences, value, where)
+        if isinstance(default, Licenses) and isinstance(value, dict):
+            value = _build(Licenses, value, where)
         elif isinstance(default, tuple) and isinstance(value, list):
             value = tuple(value)
-        elif isinstance(default, float) and isinstance(value, int):
+        elif isinstance(default, float) and type(value) is int:
             value = float(value)
-        if type(value) is not type(default):
-            raise TrainingError(f"{where}: recipe field '{key}' must be {type(default).__name__}, not {value!r}")
+        if type(value) is not type(default) or (type(value) is tuple and not all(type(each) is str for each in value)):
+            kind = "a list of strings" if isinstance(default, tuple) else type(default).__name__
+            raise TrainingError(f"{where}: recipe field '{key}' must be {kind}, not {value!r}")
         values[key] = value
     return cls(**values)
 

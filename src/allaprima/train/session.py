@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -104,7 +105,9 @@ def train_realtime(
         stop=stop,
     )
     method = RealtimeMethod(recipe, loss_network, painting.to(chosen))
-    trainer = Trainer(starting_network(recipe, data), method, recipe, content, run)
+    # A resumed run takes its weights from the checkpoint; what it began from may be gone by now.
+    net = starting_network(replace(recipe, init="") if resume else recipe, data)
+    trainer = Trainer(net, method, recipe, content, run)
     if resume:
         trainer.resume(checkpoint)
     return trainer.train()

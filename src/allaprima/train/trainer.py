@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -18,11 +19,12 @@ from torch import Tensor
 from ..errors import TrainingError
 from .data import Content, Crops
 from .methods.realtime import RealtimeMethod
-from .networks.realtime import RealtimeNet
+from .networks.realtime import RealtimeNet, level_phases
 from .recipe import RealtimeRecipe, recipe_from_dict
 
 _PACE_STEPS = 12
 _PACE_SKIP = 4
+_LEVEL_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, aside)
         aside.replace(path)
     except (OSError, RuntimeError) as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise TrainingError(
             f"can't write checkpoint {path}: {error}; free some space or choose another --out"
         ) from error
@@ -185,19 +188,26 @@ class Trainer:
             TrainingError: the loss is no longer finite (the last good checkpoint stays), or the disk is full.
         """
         run = self._run
-        run.folder.mkdir(parents=True, exist_ok=True)
-        logbook = _Logbook(run.folder, run.say)
+        try:
+            run.folder.mkdir(parents=True, exist_ok=True)
+            logbook = _Logbook(run.folder, run.say)
+        except OSError as error:
+            raise TrainingError(f"can't write to {run.folder}: {error.strerror}; choose another --out") from error
         try:
             if not self._steps:
                 self._steps = self._fix_steps()
             history = self._loop(logbook)
+            self._save()
             logbook.picture(self._step, self._paint_preview())
         finally:
             logbook.close()
-        self._save()
-        return TrainingResult(
-            copy.deepcopy(self._ema).cpu(), self._recipe, self._step, self._steps, self._seconds, history
-        )
+        if self._crops.broken:
+            run.say(
+                f"{len(self._crops.broken)} pictures could not be decoded: {', '.join(map(str, self._crops.broken))}"
+            )
+        net = copy.deepcopy(self._ema).cpu()
+        level_phases(net, (self._crops.batch_at(self._steps + i) for i in range(_LEVEL_BATCHES)))
+        return TrainingResult(net, self._recipe, self._step, self._steps, self._seconds, history)
 
     def _fix_steps(self) -> int:
         """Measure the pace on throw-away steps and turn the budget into a number of steps."""
@@ -206,10 +216,11 @@ class Trainer:
         net, optimizer = copy.deepcopy(self._net.state_dict()), copy.deepcopy(self._optimizer.state_dict())
         ema = copy.deepcopy(self._ema.state_dict())
         times = []
-        for step, batch in enumerate(self._crops.batches(0, _PACE_STEPS)):
-            started = time.perf_counter()
-            self._one_step(step, batch, _PACE_STEPS)
-            times.append(time.perf_counter() - started)
+        with contextlib.closing(self._crops.batches(0, _PACE_STEPS)) as batches:
+            for step, batch in enumerate(batches):
+                started = time.perf_counter()
+                self._one_step(step, batch, _PACE_STEPS)
+                times.append(time.perf_counter() - started)
         self._net.load_state_dict(net)
         self._optimizer.load_state_dict(optimizer)
         self._ema.load_state_dict(ema)
@@ -224,13 +235,12 @@ class Trainer:
         generator = torch.Generator().manual_seed(seed)
         batch = batch.to(self._run.device)
         losses = self._method.step(self._net, batch, generator, self._run.autocast)
-        if not math.isfinite(losses.total.item()):
-            raise TrainingError(
-                f"the loss is not finite at step {step}: lower learning_rate; last good checkpoint: {self._checkpoint}"
-            )
         self._optimizer.zero_grad()
         losses.total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._recipe.gradient_clip)
+        norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._recipe.gradient_clip)
+        if not (math.isfinite(losses.total.item()) and math.isfinite(norm.item())):
+            kept = f"; last good checkpoint: {self._checkpoint}" if self._checkpoint.exists() else ""
+            raise TrainingError(f"the loss is not finite at step {step}: lower learning_rate{kept}")
         self._optimizer.step()
         decay = min(self._recipe.ema, (1 + step) / (10 + step))
         with torch.no_grad():
@@ -243,24 +253,25 @@ class Trainer:
         run.on_start(self._steps)
         last_save = time.monotonic()
         recent: list[float] = []
-        for batch in self._crops.batches(self._step, self._steps):
-            if run.stop():
-                break
-            started = time.perf_counter()
-            losses = self._one_step(self._step, batch, self._steps)
-            took = time.perf_counter() - started
-            self._step += 1
-            self._seconds += took
-            recent = [*recent[-19:], took]
-            left = (self._steps - self._step) * sum(recent) / len(recent)
-            history.append(losses)
-            run.on_step(Progress(self._step, self._steps, losses, left))
-            if self._step % 10 == 0:
-                logbook.scalars(self._step, losses)
-            if time.monotonic() - last_save >= run.checkpoint_seconds:
-                self._save()
-                logbook.picture(self._step, self._paint_preview())
-                last_save = time.monotonic()
+        with contextlib.closing(self._crops.batches(self._step, self._steps)) as batches:
+            for batch in batches:
+                if run.stop():
+                    break
+                started = time.perf_counter()
+                losses = self._one_step(self._step, batch, self._steps)
+                took = time.perf_counter() - started
+                self._step += 1
+                self._seconds += took
+                recent = [*recent[-19:], took]
+                left = (self._steps - self._step) * sum(recent) / len(recent)
+                history.append(losses)
+                run.on_step(Progress(self._step, self._steps, losses, left))
+                if self._step % 10 == 0:
+                    logbook.scalars(self._step, losses)
+                if time.monotonic() - last_save >= run.checkpoint_seconds:
+                    self._save()
+                    logbook.picture(self._step, self._paint_preview())
+                    last_save = time.monotonic()
         return history
 
     def _paint_preview(self) -> Tensor:

@@ -42,6 +42,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = load_file(path)
     else:
         weights = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(weights, dict):
+            raise ValueError(f"{path} holds no named weights")
     # The published .pth numbers its layers without the "features." in front.
     return {key if key.startswith("features.") else f"features.{key}": value for key, value in weights.items()}
 
@@ -61,8 +63,10 @@ def load_weights(path: str | os.PathLike[str] | None = None) -> dict[str, Tensor
             target.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(_URL, str(target), hash_prefix=_URL_HASH_PREFIX, progress=False)
         return _read_weights(target)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except MissingExtraError:
+        raise
+    except Exception as error:  # torch and safetensors raise bare types of their own
+        reason = " ".join(str(error).split())[:200]
         raise TrainingError(
             f"no VGG16 weights ({reason}): name a file with --vgg FILE or ALLAPRIMA_VGG, or go online once"
         ) from error
@@ -82,7 +86,7 @@ class VGG16Features(nn.Module):
             conv = nn.Conv2d(channels, width, 3, padding=1)
             try:
                 conv.load_state_dict({k: weights[f"features.{number}.{k}"].float() for k in ("weight", "bias")})
-            except (KeyError, RuntimeError) as error:
+            except (KeyError, RuntimeError, AttributeError) as error:
                 raise TrainingError(f"these aren't VGG16's weights: features.{number} is missing or odd") from error
             self.convolutions[name] = conv
             channels = width

@@ -1,0 +1,92 @@
+"""What may be imported where: the light package without extras, and training on a bare GPU machine."""
+
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BLOCK = """
+import importlib, pkgutil, sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r} (blocked)", name=name)
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def run_python(code: str, *blocked: str) -> str:
+    """Standard output of a fresh interpreter in which some packages are missing."""
+    program = f"BLOCKED = {set(blocked)!r}\n{BLOCK}\n{code}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_everything_but_training_imports_without_extras() -> None:
+    """Who paints never installs PyTorch."""
+    code = """
+import allaprima
+SKIPPED = {"allaprima.__main__", "allaprima.measure.perceptual"}  # runs the program; measures with VGG16
+names = [module.name for module in pkgutil.walk_packages(allaprima.__path__, "allaprima.", onerror=lambda name: None)]
+names = [name for name in names if not name.startswith("allaprima.train") and name not in SKIPPED]
+for name in names:
+    importlib.import_module(name)
+for name in allaprima.__all__:
+    getattr(allaprima, name)
+print(" ".join(names))
+"""
+    names = run_python(code, "torch", "openvino", "tensorboard", "safetensors").split()
+    assert {"allaprima.cli.train", "allaprima.engines.openvino_engine", "allaprima.api"} <= set(names)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    """``import allaprima`` is instant: no engine, no decoder, not even NumPy."""
+    heavy = {"numpy", "onnx", "onnxruntime", "openvino", "torch", "cv2", "av", "PIL", "typer", "rich"}
+    loaded = run_python("before = set(sys.modules)\nimport allaprima\nprint(*(set(sys.modules) - before))").split()
+    assert "allaprima" in loaded
+    assert not heavy & set(loaded)
+
+
+def test_training_imports_on_a_bare_gpu_machine() -> None:
+    """Torch, NumPy and Pillow are all that training needs."""
+    code = """
+import io, pathlib, tempfile
+from allaprima.train import data, recipe, session, trainer, vgg
+from allaprima.train.methods import realtime
+with tempfile.TemporaryDirectory() as folder:
+    said = []
+    trainer._Logbook(pathlib.Path(folder), said.append).close()
+    path = pathlib.Path(folder) / "weights.pth"
+    import torch
+    torch.save({"0.weight": torch.zeros(1)}, path)
+    print(said[0], *vgg.load_weights(path))
+"""
+    blocked = ("onnx", "onnxruntime", "openvino", "cv2", "av", "typer", "rich", "tensorboard", "safetensors")
+    said = run_python(code, *blocked)
+    assert "TensorBoard isn't installed" in said
+    assert "pip install 'allaprima[train]'" in said
+    assert "features.0.weight" in said
+
+
+def test_training_without_torch_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command says what to install, not what failed to import."""
+    from allaprima.cli.train import realtime
+    from allaprima.errors import MissingExtraError
+
+    original = builtins.__import__
+
+    def without_torch(name: str, *rest: Any, **options: Any) -> Any:
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        return original(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without_torch)
+    with pytest.raises(MissingExtraError, match=r"pip install 'allaprima\[train\]'"):
+        realtime(out=tmp_path / "new.onnx")
+    assert not any(tmp_path.iterdir())
