@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F
 
 from allaprima.train.losses.consistency import View, consistency_loss, second_view, warp
+from allaprima.train.losses.grid import FIELD, flat_fields, grid_loss
 from allaprima.train.losses.perceptual import gram, relative_distance, style_distances, total_variation
 from allaprima.train.methods.realtime import RealtimeMethod
 from allaprima.train.networks.realtime import STRIDE, RealtimeNet, depth_to_space, level_phases, space_to_depth
@@ -192,7 +193,7 @@ class Colors:
 
 def test_the_total_is_the_weighted_sum_of_the_parts() -> None:
     """Each weight of the recipe does its own work."""
-    weights = {"content": 2.0, "style": 3.0, "tv": 5.0, "consistency": 7.0}
+    weights = {"content": 2.0, "style": 3.0, "tv": 5.0, "consistency": 7.0, "grid": 11.0}
     recipe = RealtimeRecipe(**{f"{name}_weight": value for name, value in weights.items()})
     method = RealtimeMethod(recipe, Colors(), torch.full((1, 3, 16, 16), 0.7))  # type: ignore[arg-type]
     net = RealtimeNet(4, 1)
@@ -222,6 +223,15 @@ def test_blocks_go_there_and_back(block: int) -> None:
     assert packed.shape == (2, 3 * block * block, 8, 4)
     assert torch.equal(packed[:, 3 * (1 * block + 0) + 2, 3, 1], image[:, 2, 3 * block + 1, block])
     assert torch.equal(depth_to_space(packed, block), image)
+
+
+def test_a_grid_is_found_with_its_variance() -> None:
+    """A known pattern in every cell costs its variance; plain color costs nothing."""
+    flat = flat_fields(2, generator())
+    assert flat.shape == (2, 3, FIELD, FIELD) and grid_loss(flat, STRIDE).item() == pytest.approx(0, abs=1e-12)
+    pattern = torch.randn(STRIDE, STRIDE, generator=generator())
+    grid = flat + 0.1 * pattern.repeat(FIELD // STRIDE, FIELD // STRIDE)
+    assert grid_loss(grid, STRIDE).item() == pytest.approx(0.01 * pattern.var(correction=0).item(), rel=1e-4)
 
 
 def test_leveling_takes_the_grid_out_of_the_mean() -> None:

@@ -57,6 +57,7 @@ class RealtimeRecipe:
     style_weight: float = 10.0
     tv_weight: float = 0.05
     consistency_weight: float = 100.0
+    grid_weight: float = 2000.0
     shift: float = 6.0
     affine: float = 0.05
     brightness: float = 0.05

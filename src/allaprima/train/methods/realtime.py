@@ -1,7 +1,7 @@
 """The realtime method: perceptual losses and known-motion consistency on single pictures.
 
 One step: a batch of crops x and a second view x' of each; y = net(x), y' = net(x'). Content and style are asked of y,
-consistency of the pair.
+consistency of the pair; flat fields must come out without a grid.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..losses.consistency import consistency_loss, second_view
+from ..losses.grid import flat_fields, grid_loss
 from ..losses.perceptual import (
     CONTENT_LAYER,
     STYLE_LAYERS,
@@ -20,9 +21,12 @@ from ..losses.perceptual import (
     style_distances,
     total_variation,
 )
-from ..networks.realtime import RealtimeNet
+from ..networks.realtime import STRIDE, RealtimeNet
 from ..recipe import RealtimeRecipe
 from ..vgg import VGG16Features
+
+
+_FLAT_FIELDS = 4
 
 
 @dataclass(frozen=True)
@@ -63,18 +67,22 @@ class RealtimeMethod:
             features = self._vgg(first, STYLE_LAYERS)
             with torch.no_grad():
                 target = self._vgg(image, (CONTENT_LAYER,))[CONTENT_LAYER]
+        # In float32: the grid is fainter than bfloat16 resolves.
+        flat = net(flat_fields(_FLAT_FIELDS, generator).to(image.device))
         style = {name: d.mean() for name, d in style_distances(features, self._style_grams).items()}
         losses = {
             "content": relative_distance(features[CONTENT_LAYER], target).mean(),
             "style": torch.stack(list(style.values())).mean(),
             "tv": total_variation(first),
             "consistency": consistency_loss(first, second, view),
+            "grid": grid_loss(flat, STRIDE),
         }
         total = (
             recipe.content_weight * losses["content"]
             + recipe.style_weight * losses["style"]
             + recipe.tv_weight * losses["tv"]
             + recipe.consistency_weight * losses["consistency"]
+            + recipe.grid_weight * losses["grid"]
         )
         parts = {name: value.item() for name, value in losses.items()}
         parts |= {f"style/{name}": value.item() for name, value in style.items()}
