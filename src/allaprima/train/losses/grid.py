@@ -28,5 +28,6 @@ def grid_loss(painted: Tensor, block: int) -> Tensor:
     """
     border = FIELD // 4
     inner = painted[..., border:-border, border:-border]
-    cells = inner.unflatten(-1, (-1, block)).unflatten(-3, (-1, block))
-    return cells.mean((-4, -2)).flatten(2).var(2, correction=0).mean()
+    count, colors, height, width = inner.shape
+    cells = inner.reshape(count, colors, height // block, block, width // block, block)
+    return cells.mean((2, 4)).flatten(2).var(2, correction=0).mean()

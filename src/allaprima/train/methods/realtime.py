@@ -25,7 +25,6 @@ from ..networks.realtime import STRIDE, RealtimeNet
 from ..recipe import RealtimeRecipe
 from ..vgg import VGG16Features
 
-
 _FLAT_FIELDS = 4
 
 
