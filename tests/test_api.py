@@ -1,0 +1,70 @@
+"""The Python interface, used as the README shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_cli import count_frames, write_clip
+
+import allaprima
+from allaprima.errors import UsageError
+from allaprima.picture import write_picture
+from allaprima.stylizer import with_colors_of
+
+PLAIN = {"engine": "onnxruntime", "precision": "f32", "device": "cpu"}
+
+
+@pytest.fixture
+def photograph() -> np.ndarray:
+    """Something with colors and edges in it."""
+    ramp = np.linspace(0, 255, 64, dtype=np.uint8)
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[..., 0], pixels[..., 1] = ramp, ramp[::-1]
+    pixels[12:36, 20:40] = (30, 60, 220)
+    return pixels
+
+
+def test_a_picture_and_its_file_become_the_same_painting(photograph: np.ndarray, tmp_path: Path) -> None:
+    """Arrays and paths are taken alike."""
+    write_picture(tmp_path / "photo.png", photograph)
+    painting = allaprima.stylize_image(photograph, "starry-night", **PLAIN)
+    assert painting.shape == photograph.shape and painting.dtype == np.uint8
+    assert np.abs(painting.astype(int) - photograph).mean() > 10
+    assert np.array_equal(painting, allaprima.stylize_image(tmp_path / "photo.png", "starry-night", **PLAIN))
+
+
+def test_a_video_keeps_its_frames(tmp_path: Path) -> None:
+    """The one-line call of the README."""
+    source = write_clip(tmp_path / "in.mp4", 5)
+    result = allaprima.stylize_video(source, tmp_path / "out.mp4", "starry-night", **PLAIN)
+    assert result.frames == count_frames(tmp_path / "out.mp4") == 5
+    assert result.placement == "onnxruntime f32 on cpu"
+
+
+def test_frames_can_be_painted_one_by_one(tmp_path: Path) -> None:
+    """Source, painter and stylizer work without a sink; times stay with their frames."""
+    painter = allaprima.Painter(allaprima.open_style("starry-night"), strength=0.8, **PLAIN)
+    stylizer = allaprima.Stylizer(painter, keep_colors=True)
+    with allaprima.open_source(str(write_clip(tmp_path / "in.mp4", 5))) as source:
+        pairs = [(frame, stylizer.stylize(frame)) for frame in source.frames()]
+    assert len(pairs) == 5
+    assert all(before.pts == after.pts and before.duration == after.duration for before, after in pairs)
+
+
+def test_kept_colors_are_the_pictures_own(photograph: np.ndarray) -> None:
+    """Luma of the painting, chroma of the picture (BT.601 as OpenCV computes it)."""
+    gray = np.full_like(photograph, 128)
+    mixed = with_colors_of(gray, photograph).astype(float)
+    weights = np.array([0.299, 0.587, 0.114])
+    inside = ((mixed > 0) & (mixed < 255)).all(-1)
+    assert np.abs(mixed[inside] @ weights - 128).max() < 3
+    assert np.abs(with_colors_of(photograph, photograph).astype(int) - photograph).max() <= 2
+
+
+def test_a_finished_painter_takes_no_more_options(photograph: np.ndarray) -> None:
+    """Options that would be ignored are refused."""
+    painter = allaprima.Painter(allaprima.open_style("starry-night"), **PLAIN)
+    with pytest.raises(UsageError, match="strength"):
+        allaprima.stylize_image(photograph, painter, strength=0.5)
