@@ -217,6 +217,38 @@ def write_cards(figures: dict[str, dict[str, Any]]) -> None:
         write_style(path, style.model, replace(style.card, measurements=measured))
 
 
+def tables(found: dict[str, Any]) -> str:
+    """The README's tables, in Markdown."""
+    lines = [f"{found['machine']}; ONNX Runtime {found['onnxruntime']}; {found['date']}.", ""]
+    if "net" in found:
+        net, whole, peaks = found["net"], found["whole"], found["peak_mib"]
+        engines = ", ".join(f"{name} {value:.1f} ms" for name, value in found["engines_ms"].items())
+        rows = [
+            (
+                "net alone, f32, ONNX Runtime",
+                f"{net['ours_ms']:.0f} ms, {PEER} {net['peer_ms']:.0f} ms: {net['ratio']:.1f}×",
+            ),
+            ("net with its 8-bit ends", engines),
+            (
+                f"`allaprima video`, whole, {FRAMES} frames, start included ({whole['engine']})",
+                f"{whole['fps']:.0f} fps: {whole['ratio']:.1f}× the peer's net alone",
+            ),
+            ("wall time × cores / CPU time", f"{whole['wall_times_cores_over_cpu']:.2f}"),
+            ("peak memory, 1080p", ", ".join(f"{value:.0f} MiB ({name})" for name, value in peaks.items())),
+        ]
+        lines += ["| speed at 720×540 | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
+    if "quality" in found:
+        measures = ["style score ↓", "shift error 1 px ↓", "2 px ↓", "noise gain ↓", "warp error ↓"]
+        header = f"| | {' | '.join([*measures, 'untouched', 'above it, / peer ↓'])} |"
+        lines += [header, "|---|---|---|---|---|---|---|---|"]
+        for name, row in found["quality"].items():
+            ratio = row.get("warp_above_untouched_against_peer", 1.0)
+            figures = [row["style_score"], row["shift"]["1"], row["shift"]["2"], row["noise"]["2"], row["warp"]]
+            shown = " | ".join(f"{figure:.2f}" for figure in [*figures, row["warp_untouched"], ratio])
+            lines.append(f"| {name} | {shown} |")
+    return "\n".join(lines)
+
+
 def machine() -> str:
     """The machine in a line."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
@@ -225,7 +257,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Measure everything and print JSON."""
+    """Measure everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "peers"):
         parser.add_argument(f"--{name}", type=Path, required=True)
@@ -236,7 +268,7 @@ def main() -> None:
     options = parser.parse_args()
     peer_path = options.peers / f"{PEER}.onnx"
     styles = [Style.open(path) for path in bundled_styles()]
-    found: dict[str, Any] = {"machine": machine(), "onnxruntime": ort.__version__}
+    found: dict[str, Any] = {"machine": machine(), "onnxruntime": ort.__version__, "date": date.today().isoformat()}
     if options.only != "quality":
         with tempfile.TemporaryDirectory() as name:
             folder, clip = Path(name), Path(name) / "clip.mp4"
@@ -260,10 +292,9 @@ def main() -> None:
         found["quality"] = {**figures, PEER: peer_figures}
         if options.write_cards:
             write_cards(figures)
-    text = json.dumps(found, indent=2)
-    print(text)
+    print(tables(found))
     if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -337,10 +337,17 @@ def test_a_session_from_recipe_to_network_and_on(data: Path, tmp_path: Path, vgg
     """With VGG16's shapes: two steps, a stop, the rest; the same as in one go, and then a new start from it."""
     recipe = replace(RECIPE, steps=3)
     said: list[str] = []
-    steps: list[int | None] = []
-    whole = train(data, tmp_path / "whole", vgg_file, recipe, say=said.append, on_start=steps.append)
+    steps: list[tuple[int, int]] = []
+    whole = train(
+        data,
+        tmp_path / "whole",
+        vgg_file,
+        recipe,
+        say=said.append,
+        on_start=lambda total, done: steps.append((total, done)),
+    )
     assert said[0] == "3 pictures; training on cpu"
-    assert steps == [3]
+    assert steps == [(3, 0)]
     assert {"content", "style", "tv", "consistency", "style/relu4_3"} <= set(whole.history[0])
     train(data, tmp_path / "parts", vgg_file, recipe, **stop_after(1))
     rest = train(data, tmp_path / "parts", vgg_file, RealtimeRecipe(), resume=True)

@@ -29,6 +29,7 @@ class Reporter:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._total: int | None = None
+        self._first = 0
         self._started = self._last_line = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -36,10 +37,10 @@ class Reporter:
         if not self._quiet:
             self._console.print(text, soft_wrap=True, markup=False)
 
-    def start(self, total: int | None) -> None:
-        """Begin to count towards ``total`` (None where unknown)."""
+    def start(self, total: int | None, first: int = 0) -> None:
+        """Begin to count from ``first`` towards ``total`` (None where unknown)."""
         self._started = self._last_line = time.monotonic()
-        self._total = total
+        self._total, self._first = total, first
         if self._quiet or not self._console.is_terminal:
             return
         self._bar = Progress(
@@ -50,19 +51,20 @@ class Reporter:
             TimeRemainingColumn(),
             console=self._console,
         )
-        self._task = self._bar.add_task(self._unit, total=total, detail="")
+        self._task = self._bar.add_task(self._unit, total=total, completed=first, detail="")
         self._bar.start()
 
     def count(self, done: int, detail: str | None = None) -> None:
         """``done`` so far."""
         now = time.monotonic()
-        detail = detail or f"{done / max(now - self._started, 1e-6):.1f} fps"
+        pace = (done - self._first) / max(now - self._started, 1e-6)
+        detail = detail or f"{pace:.1f} fps"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, detail=detail)
         elif not self._quiet and now - self._last_line >= _LINE_SECONDS:
             self._last_line = now
             of = f" of {self._total}" if self._total else ""
-            left = f", {(now - self._started) / done * (self._total - done):.0f} s left" if self._total else ""
+            left = f", {(self._total - done) / max(pace, 1e-6):.0f} s left" if self._total else ""
             self.say(f"{done}{of} {self._unit}, {detail}{left}")
 
     def stop(self) -> None:

@@ -54,7 +54,7 @@ def train_realtime(
     threads: int = 0,
     preview: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
-    on_start: Callable[[int | None], None] = lambda steps: None,
+    on_start: Callable[[int, int], None] = lambda steps, done: None,
     on_step: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:

@@ -34,7 +34,6 @@ class Progress:
     step: int
     steps: int
     losses: dict[str, float]
-    seconds_left: float
 
 
 @dataclass
@@ -55,7 +54,7 @@ class TrainingRun:
     autocast: bool = False
     checkpoint_seconds: float = 120.0
     say: Callable[[str], None] = lambda _: None
-    on_start: Callable[[int | None], None] = lambda _: None
+    on_start: Callable[[int, int], None] = lambda steps, done: None
     on_step: Callable[[Progress], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
 
@@ -250,22 +249,18 @@ class Trainer:
 
     def _loop(self, logbook: _Logbook) -> list[dict[str, float]]:
         run, history = self._run, []
-        run.on_start(self._steps)
+        run.on_start(self._steps, self._step)
         last_save = time.monotonic()
-        recent: list[float] = []
         with contextlib.closing(self._crops.batches(self._step, self._steps)) as batches:
             for batch in batches:
                 if run.stop():
                     break
                 started = time.perf_counter()
                 losses = self._one_step(self._step, batch, self._steps)
-                took = time.perf_counter() - started
                 self._step += 1
-                self._seconds += took
-                recent = [*recent[-19:], took]
-                left = (self._steps - self._step) * sum(recent) / len(recent)
+                self._seconds += time.perf_counter() - started
                 history.append(losses)
-                run.on_step(Progress(self._step, self._steps, losses, left))
+                run.on_step(Progress(self._step, self._steps, losses))
                 if self._step % 10 == 0:
                     logbook.scalars(self._step, losses)
                 if time.monotonic() - last_save >= run.checkpoint_seconds:
