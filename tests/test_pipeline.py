@@ -103,7 +103,7 @@ def test_an_interrupt_in_the_calling_thread_abandons_and_passes_on() -> None:
 def test_result_as_json_has_counts_and_seconds_by_stage() -> None:
     """What scripts read from --json."""
     table = run(NumberedSource(10), InvertingStylizer(), ListSink()).to_dict()  # type: ignore[arg-type]
-    assert table["frames"] == 10
+    assert table["frames"] == 10 and table["whole"] is True
     assert set(table["stages"]) == {"decode", "stylize", "encode"}
 
 

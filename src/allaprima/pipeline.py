@@ -42,6 +42,7 @@ class PipelineResult:
         """Plain values for JSON."""
         return {
             "output": str(self.sink.path) if self.sink.path else None,
+            "whole": self.error is None and not self.interrupted,
             "frames": self.frames,
             "seconds": round(self.seconds, 3),
             "fps": round(self.frames / self.seconds, 2) if self.seconds else 0.0,

@@ -10,53 +10,22 @@ import typer
 
 from ..api import stylize_picture_file
 from ..errors import AllaprimaError, SinkError, UsageError
+from ..painter import Painter
 from ..picture import WRITABLE, list_pictures
-from .options import (
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    KeepColorsOption,
-    OverwriteOption,
-    PrecisionOption,
-    RangeOption,
-    StrengthOption,
-    StrideOption,
-    StyleImageOption,
-    StyleOption,
-    ThreadsOption,
-    make_painter,
-)
+from .options import JsonOption, KeepColorsOption, OverwriteOption, takes_painter
 from .progress import Reporter
 
 
+@takes_painter
 def image(
+    painter: Painter,
     pictures: Annotated[list[Path], typer.Argument(metavar="IN…", help="Pictures, or folders of pictures.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A picture file for one picture, else a folder.")],
-    style: StyleOption,
-    strength: StrengthOption = 1.0,
     keep_colors: KeepColorsOption = False,
-    style_image: StyleImageOption = None,
-    value_range: RangeOption = None,
-    stride: StrideOption = None,
-    engine: EngineOption = "auto",
-    precision: PrecisionOption = "auto",
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Paint pictures; a picture that can't be read or written is named, and the others go on."""
-    painter = make_painter(
-        style,
-        style_image,
-        value_range,
-        stride,
-        strength=strength,
-        engine=engine,
-        precision=precision,
-        device=device,
-        threads=threads,
-    )
     work = destinations(pictures, out)
     reporter = Reporter(quiet=as_json, unit="pictures")
     reporter.start(len(work))

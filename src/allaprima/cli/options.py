@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,24 +15,7 @@ from ..painter import Painter
 from ..picture import read_picture
 from ..style import Declaration, Style
 
-StyleOption = Annotated[str, typer.Option("--style", "-s", help="A bundled style's name, or a style file (.onnx).")]
-StyleImageOption = Annotated[
-    Path | None, typer.Option("--style-image", help="The picture to paint like, for any-style nets.")
-]
-RangeOption = Annotated[
-    str | None, typer.Option("--range", help="What a foreign net works on: 0-1 or 0-255.", show_default=False)
-]
-StrideOption = Annotated[
-    int | None, typer.Option("--stride", min=1, help="What a foreign net's sides must be multiples of.")
-]
-StrengthOption = Annotated[
-    float, typer.Option("--strength", min=0.0, max=1.0, help="From the photograph (0) to the full style (1).")
-]
 KeepColorsOption = Annotated[bool, typer.Option("--keep-colors", help="Keep the colors of the picture.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="auto, onnxruntime or openvino.")]
-PrecisionOption = Annotated[str, typer.Option("--precision", help="auto, f32, bf16, f16 or int8.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or an accelerator that doctor lists.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads of the engine; 0 takes all cores.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -66,9 +51,25 @@ def parse_time(text: str | None) -> float | None:
 
 
 def make_painter(
-    style: str, style_image: Path | None, value_range: str | None, stride: int | None, **options: Any
+    style: Annotated[str, typer.Option("--style", "-s", help="A bundled style's name, or a style file (.onnx).")],
+    strength: Annotated[
+        float, typer.Option("--strength", min=0.0, max=1.0, help="From the photograph (0) to the full style (1).")
+    ] = 1.0,
+    style_image: Annotated[
+        Path | None, typer.Option("--style-image", help="The picture to paint like, for any-style nets.")
+    ] = None,
+    value_range: Annotated[
+        str | None, typer.Option("--range", help="What a foreign net works on: 0-1 or 0-255.", show_default=False)
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option("--stride", min=1, help="What a foreign net's sides must be multiples of.")
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="auto, onnxruntime or openvino.")] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, f32, bf16, f16 or int8.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, or an accelerator that doctor lists.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Threads of the engine; 0 takes all cores.")] = 0,
 ) -> Painter:
-    """The painter that the shared options describe.
+    """The painter that a verb's options describe.
 
     Raises:
         AllaprimaError: the style or an option can't be used.
@@ -82,4 +83,32 @@ def make_painter(
             raise UsageError(f"--range is 0-1 or 0-255, not '{value_range}'")
         declared = Declaration(ranges[value_range], stride or 1)
     picture = read_picture(style_image).pixels if style_image else None
-    return Painter(Style.open(style, declared), style_image=picture, **options)
+    return Painter(
+        Style.open(style, declared),
+        style_image=picture,
+        strength=strength,
+        engine=engine,
+        precision=precision,
+        device=device,
+        threads=threads,
+    )
+
+
+def takes_painter(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options of :func:`make_painter` in place of its parameter ``painter``."""
+    own = inspect.signature(verb, eval_str=True).parameters.values()
+    shared = inspect.signature(make_painter, eval_str=True).parameters
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in (*own, *shared.values())
+        if parameter.name != "painter"
+    ]
+
+    def command(**given: Any) -> None:
+        painter = make_painter(**{name: given.pop(name) for name in shared})
+        verb(painter=painter, **given)
+
+    command.__name__, command.__doc__ = verb.__name__, verb.__doc__
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command

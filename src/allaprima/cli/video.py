@@ -9,36 +9,21 @@ from typing import Annotated
 import typer
 
 from ..api import stylize_video
+from ..painter import Painter
 from ..pipeline import PipelineResult, raise_if_partial
 from ..sink import SinkOptions
-from .options import (
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    KeepColorsOption,
-    OverwriteOption,
-    PrecisionOption,
-    RangeOption,
-    StrengthOption,
-    StrideOption,
-    StyleImageOption,
-    StyleOption,
-    ThreadsOption,
-    make_painter,
-    parse_size,
-    parse_time,
-)
+from .options import JsonOption, KeepColorsOption, OverwriteOption, parse_size, parse_time, takes_painter
 from .progress import Reporter, stop_on_signals
 
 
+@takes_painter
 def video(
+    painter: Painter,
     source: Annotated[str, typer.Argument(metavar="IN", help="A video, a folder of pictures, -, or scene[:NAME].")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A video file, or a folder for numbered pictures.")],
-    style: StyleOption,
     size: Annotated[str | None, typer.Option(help="Paint at WIDTHxHEIGHT.")] = None,
     start: Annotated[str | None, typer.Option(help="Begin here: seconds, MM:SS or HH:MM:SS.")] = None,
     end: Annotated[str | None, typer.Option(help="End here.")] = None,
-    strength: StrengthOption = 1.0,
     keep_colors: KeepColorsOption = False,
     codec: Annotated[str | None, typer.Option(help="h264, hevc, av1, vp9, ffv1 or prores.")] = None,
     crf: Annotated[int | None, typer.Option(min=0, max=63, help="Quality: lower is better and larger.")] = None,
@@ -46,13 +31,6 @@ def video(
     drop_unsupported: Annotated[
         bool, typer.Option("--drop-unsupported", help="Leave out streams that OUT can't hold.")
     ] = False,
-    style_image: StyleImageOption = None,
-    value_range: RangeOption = None,
-    stride: StrideOption = None,
-    engine: EngineOption = "auto",
-    precision: PrecisionOption = "auto",
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,7 +38,7 @@ def video(
     reporter = Reporter(quiet=as_json)
 
     def started(frames: int | None, placement: str) -> None:
-        reporter.say(f"{style}: {placement}")
+        reporter.say(f"{painter.style.name}: {placement}")
         reporter.start(frames)
 
     with stop_on_signals() as stop:
@@ -68,17 +46,7 @@ def video(
             result = stylize_video(
                 source,
                 out,
-                make_painter(
-                    style,
-                    style_image,
-                    value_range,
-                    stride,
-                    strength=strength,
-                    engine=engine,
-                    precision=precision,
-                    device=device,
-                    threads=threads,
-                ),
+                painter,
                 size=parse_size(size),
                 start=parse_time(start),
                 end=parse_time(end),
