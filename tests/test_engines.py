@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import json
 from pathlib import Path
 
 import nets
@@ -234,18 +235,44 @@ def test_a_provider_that_gives_way_to_another_is_refused(tmp_path: Path, monkeyp
     """ONNX Runtime may say that it has CUDA and then take the CPU."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     style = nets.style_of(tmp_path, nets.negative())
-    with pytest.raises(EngineError, match=r"on cuda.*--device cpu"):
+    with pytest.raises(EngineError, match=r"not on CUDAExecutionProvider.*--device cpu"):
         load(style, Placement("onnxruntime", "f32", "cuda"))
+
+
+def test_convolutions_that_fall_back_to_the_cpu_are_found_in_the_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session may name CUDA first and still run the work on the CPU; arithmetic on shapes there is fine."""
 
     class Session:
         def __init__(self, *given: object, **options: object) -> None:
             pass
 
         def get_providers(self) -> list[str]:
-            return ["CPUExecutionProvider"]
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
+        def get_inputs(self) -> list[object]:
+            return []
+
+        def get_outputs(self) -> list[object]:
+            return []
+
+        def run(self, names: list[str], feeds: object) -> list[np.ndarray]:
+            return []
+
+        def end_profiling(self) -> str:
+            ran = [("Shape", "CPUExecutionProvider"), ("Conv", convolutions)]
+            events = [{"args": {"op_name": name, "provider": provider}} for name, provider in ran]
+            (tmp_path / "profile.json").write_text(json.dumps([{"name": "session"}, *events]))
+            return str(tmp_path / "profile.json")
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    with pytest.raises(EngineError, match=r"not on CUDAExecutionProvider.*--device cpu"):
+    style = nets.style_of(tmp_path, nets.negative())
+    convolutions = "CUDAExecutionProvider"
+    assert load(style, Placement("onnxruntime", "f32", "cuda")).placement.device == "cuda"
+    convolutions = "CPUExecutionProvider"
+    with pytest.raises(EngineError, match=r"convolutions.*not on CUDAExecutionProvider.*--device cpu"):
         load(style, Placement("onnxruntime", "f32", "cuda"))
 
 

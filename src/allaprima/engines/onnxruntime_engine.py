@@ -28,6 +28,7 @@ _PACKAGES = {
     "coreml": "onnxruntime",
 }
 _INT8_CONVOLUTIONS = {"QLinearConv", "ConvInteger"}
+_CONVOLUTIONS = _INT8_CONVOLUTIONS | {"Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose"}
 
 
 def devices() -> list[str]:
@@ -47,6 +48,11 @@ def _provider_options(placement: Placement) -> dict[str, str]:
     if placement.precision == "bf16":
         raise EngineError("ONNX Runtime has no bf16 convolutions: choose --engine openvino, or --precision f32")
     return {}
+
+
+def _nodes(profile: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a profile says of each node that ran: its operator (``op_name``) and ``provider``."""
+    return [event["args"] for event in profile if {"op_name", "provider"} <= event.get("args", {}).keys()]
 
 
 class OnnxRuntimeEngine(Engine):
@@ -75,8 +81,6 @@ class OnnxRuntimeEngine(Engine):
             options.intra_op_num_threads = threads or os.cpu_count() or 1
             # Idle threads that spin would steal the cores that decode and encode work on.
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            if placement.device != "cpu":
-                options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder) / "profile")
             try:
@@ -96,6 +100,13 @@ class OnnxRuntimeEngine(Engine):
             self._inputs = {value.name for value in self._session.get_inputs()}
             self.run(probe)
             profile = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
+        # Arithmetic on shapes belongs on the CPU whatever the provider; convolutions there are a fallback.
+        strays = {event["provider"] for event in _nodes(profile) if event["op_name"] in _CONVOLUTIONS} - {provider}
+        if strays:
+            raise EngineError(
+                f"ONNX Runtime ran convolutions of this style on {', '.join(sorted(strays))}, not on {provider}:"
+                " check its drivers, or choose --device cpu"
+            )
         self.placement = Placement("onnxruntime", self._precision(profile, placement), placement.device)
         if self.placement.precision != placement.precision:
             raise EngineError(
@@ -106,7 +117,7 @@ class OnnxRuntimeEngine(Engine):
     @staticmethod
     def _precision(profile: list[dict[str, Any]], placement: Placement) -> str:
         """The precision of the convolutions that ran, from the profile of one inference."""
-        ran = {event["args"]["op_name"] for event in profile if "op_name" in event.get("args", {})}
+        ran = {event["op_name"] for event in _nodes(profile)}
         if placement.precision == "f16":
             return "f16"  # set for TensorRT, whose engine is one opaque node in the profile
         return "int8" if ran & _INT8_CONVOLUTIONS else "f32"
