@@ -13,7 +13,7 @@ from allaprima.train.losses.consistency import View, consistency_loss, second_vi
 from allaprima.train.losses.grid import FIELD, flat_fields, grid_loss
 from allaprima.train.losses.perceptual import gram, relative_distance, style_distances, total_variation
 from allaprima.train.methods.realtime import RealtimeMethod
-from allaprima.train.networks.realtime import STRIDE, RealtimeNet, depth_to_space, level_phases, space_to_depth
+from allaprima.train.networks.realtime import STRIDE, RealtimeNet, depth_to_space, space_to_depth
 from allaprima.train.recipe import RealtimeRecipe
 
 STILL = {"shift": 0.0, "affine": 0.0, "brightness": 0.0, "noise": 0.0}
@@ -202,6 +202,10 @@ def test_the_total_is_the_weighted_sum_of_the_parts() -> None:
     assert all(losses.parts[name] > 0 for name in weights)
     losses.total.backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
+    polished = method.step(net, picture(32, 32), generator(), autocast=False, polish=True)
+    assert polished.total.item() == pytest.approx(
+        losses.total.item() + (recipe.polish_grid_weight - 11.0) * losses.parts["grid"], rel=1e-4
+    )
 
 
 def test_painting_the_photograph_costs_style_only() -> None:
@@ -232,22 +236,3 @@ def test_a_grid_is_found_with_its_variance() -> None:
     pattern = torch.randn(STRIDE, STRIDE, generator=generator())
     grid = flat + 0.1 * pattern.repeat(FIELD // STRIDE, FIELD // STRIDE)
     assert grid_loss(grid, STRIDE).item() == pytest.approx(0.01 * pattern.var(correction=0).item(), rel=1e-4)
-
-
-def test_leveling_takes_the_grid_out_of_the_mean() -> None:
-    """Over the pictures, the 16 pixels of a cell get the same mean; each color keeps its own."""
-    torch.manual_seed(0)
-    net = RealtimeNet(8, 1)
-    with torch.no_grad():
-        net.tail.bias += torch.randn(48)
-
-    def means() -> torch.Tensor:
-        with torch.no_grad():
-            return net.logits(image).mean((0, 2, 3)).view(STRIDE * STRIDE, 3)
-
-    image = picture(32, 32)
-    before = means()
-    level_phases(net, [image[:1], image[1:]])
-    after = means()
-    assert before.std(0).min() > 0.5
-    torch.testing.assert_close(after, before.mean(0).expand(16, 3), atol=1e-5, rtol=0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -115,13 +116,34 @@ def same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 
 def test_learning_rate_warms_up_and_falls_to_nothing() -> None:
     """Linear up, the peak after it, half way down in the middle, 0 at the end, and never below."""
-    recipe = replace(RECIPE, learning_rate=0.8, warmup_steps=4)
+    recipe = replace(RECIPE, learning_rate=0.8, warmup_steps=4, polish_steps=0)
     rates = [learning_rate(recipe, step, 24) for step in range(26)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8])
     assert rates[14] == pytest.approx(0.4)
     assert rates[24] == rates[25] == pytest.approx(0)
     assert all(before >= after for before, after in pairwise(rates[4:]))
     assert learning_rate(replace(recipe, warmup_steps=0), 0, 10) == 0.8
+
+
+def test_polishing_has_a_rate_and_a_weight_of_its_own(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last steps start again at their own rate, and only there the grid's own weight rules; a tenth at most."""
+    assert replace(RECIPE, polish_steps=200).polish_from(50) == 45
+    recipe = replace(RECIPE, learning_rate=0.8, warmup_steps=4, steps=20, polish_steps=2, polish_learning_rate=0.1)
+    assert [learning_rate(recipe, step, 28) for step in (25, 26, 27)] == pytest.approx(
+        [0.4 * (1 + math.cos(math.pi * 21 / 22)), 0.1, 0.05]
+    )
+    polished: list[bool] = []
+    step = RealtimeMethod.step
+
+    def watch(self: RealtimeMethod, *given: Any) -> StepLosses:
+        polished.append(given[-1])
+        return step(self, *given)
+
+    monkeypatch.setattr(RealtimeMethod, "step", watch)
+    make_trainer(data, tmp_path / "run", recipe).train()
+    assert polished == [False] * 18 + [True] * 2
 
 
 def test_resuming_equals_never_stopping(data: Path, tmp_path: Path) -> None:

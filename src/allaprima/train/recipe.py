@@ -58,6 +58,12 @@ class RealtimeRecipe:
     tv_weight: float = 0.05
     consistency_weight: float = 100.0
     grid_weight: float = 2000.0
+
+    polish_steps: int = 200
+    """How many of ``steps``, the last ones, a tenth at most, go at a rate of their own under ``polish_grid_weight``."""
+    polish_learning_rate: float = 5e-4
+    polish_grid_weight: float = 1e5
+
     shift: float = 6.0
     affine: float = 0.05
     brightness: float = 0.05
@@ -69,8 +75,14 @@ class RealtimeRecipe:
                 raise TrainingError(f"recipe field '{name}' must be above 0, not {getattr(self, name)}")
         if self.crop % 8 or self.crop < 64:
             raise TrainingError(f"recipe field 'crop' must be a multiple of 8 and at least 64, not {self.crop}")
+        if self.polish_steps < 0:
+            raise TrainingError(f"recipe field 'polish_steps' can't be negative ({self.polish_steps})")
         if self.steps < 0:
             raise TrainingError(f"recipe field 'steps' can't be negative ({self.steps})")
+
+    def polish_from(self, steps: int) -> int:
+        """The step at which polishing begins in a run of ``steps``."""
+        return steps - min(self.polish_steps, steps // 10)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they stand in TOML and on the card."""

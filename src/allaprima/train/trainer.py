@@ -19,12 +19,11 @@ from torch import Tensor
 from ..errors import TrainingError
 from .data import Content, Crops
 from .methods.realtime import RealtimeMethod
-from .networks.realtime import RealtimeNet, level_phases
+from .networks.realtime import RealtimeNet
 from .recipe import RealtimeRecipe, recipe_from_dict
 
 _PACE_STEPS = 12
 _PACE_SKIP = 4
-_LEVEL_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,15 @@ class TrainingResult:
 
 
 def learning_rate(recipe: RealtimeRecipe, step: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine down to 0 (Loshchilov & Hutter 2017, equation 5, one period)."""
-    if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    done = (step - recipe.warmup_steps) / max(1, steps - recipe.warmup_steps)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    """Linear warm-up, then half a cosine down to 0 (Loshchilov & Hutter 2017, equation 5); polishing has its own."""
+    first, rate = recipe.warmup_steps, recipe.learning_rate
+    last = recipe.polish_from(steps)
+    if last <= step < steps:
+        first, last, rate = last, steps, recipe.polish_learning_rate
+    elif step < first:
+        return rate * (step + 1) / first
+    done = (step - first) / max(1, last - first)
+    return rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -205,7 +208,6 @@ class Trainer:
                 f"{len(self._crops.broken)} pictures could not be decoded: {', '.join(map(str, self._crops.broken))}"
             )
         net = copy.deepcopy(self._ema).cpu()
-        level_phases(net, (self._crops.batch_at(self._steps + i) for i in range(_LEVEL_BATCHES)))
         return TrainingResult(net, self._recipe, self._step, self._steps, self._seconds, history)
 
     def _fix_steps(self) -> int:
@@ -233,7 +235,8 @@ class Trainer:
         seed = int(np.random.SeedSequence((self._recipe.seed, step)).generate_state(1)[0])
         generator = torch.Generator().manual_seed(seed)
         batch = batch.to(self._run.device)
-        losses = self._method.step(self._net, batch, generator, self._run.autocast)
+        polish = step >= self._recipe.polish_from(steps)
+        losses = self._method.step(self._net, batch, generator, self._run.autocast, polish)
         self._optimizer.zero_grad()
         losses.total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._recipe.gradient_clip)

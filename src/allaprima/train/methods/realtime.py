@@ -50,7 +50,9 @@ class RealtimeMethod:
         with torch.no_grad():
             self._style_grams = {name: gram(f) for name, f in vgg(style, STYLE_LAYERS).items()}
 
-    def step(self, net: RealtimeNet, image: Tensor, generator: torch.Generator, autocast: bool) -> StepLosses:
+    def step(
+        self, net: RealtimeNet, image: Tensor, generator: torch.Generator, autocast: bool, polish: bool = False
+    ) -> StepLosses:
         """Losses of one batch; ``image`` float N×3×H×W in [0, 1]. Gradients flow into ``net`` only."""
         recipe = self._recipe
         view = second_view(
@@ -81,7 +83,7 @@ class RealtimeMethod:
             + recipe.style_weight * losses["style"]
             + recipe.tv_weight * losses["tv"]
             + recipe.consistency_weight * losses["consistency"]
-            + recipe.grid_weight * losses["grid"]
+            + (recipe.polish_grid_weight if polish else recipe.grid_weight) * losses["grid"]
         )
         parts = {name: value.item() for name, value in losses.items()}
         parts |= {f"style/{name}": value.item() for name, value in style.items()}

@@ -8,8 +8,6 @@ Sub-Pixel Convolutional Neural Network", section 3, run in both directions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,30 +58,11 @@ class RealtimeNet(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(channels) for _ in range(blocks))
         self.tail = nn.Conv2d(channels, pixels, 3, padding=1)
 
-    def logits(self, image: Tensor) -> Tensor:
-        """The painting before sigmoid and pixel shuffle, margin included: N×48×h×w, channel = 3·phase + color."""
+    def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
         padding = (MARGIN, MARGIN + -width % STRIDE, MARGIN, MARGIN + -height % STRIDE)
         x = self.head(space_to_depth(F.pad(image, padding, mode="reflect") - 0.5, STRIDE))
         for block in self.blocks:
             x = block(x)
-        return self.tail(x)  # type: ignore[no-any-return]
-
-    def forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        painting = torch.sigmoid(depth_to_space(self.logits(image), STRIDE))
+        painting = torch.sigmoid(depth_to_space(self.tail(x), STRIDE))
         return painting[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width]
-
-
-def level_phases(net: RealtimeNet, images: Iterable[Tensor]) -> None:
-    """Take the grid out of flat areas, in place: give a color's 16 phases the same mean logit over the pictures.
-
-    Nothing in the losses stops a net from painting the 16 pixels of a cell a little differently everywhere, and in
-    flat areas that shows as a faint grid. The bias of the last layer can take that part out without loss.
-    """
-    with torch.no_grad():
-        means = torch.stack([net.logits(image).mean((0, 2, 3)) for image in images]).mean(0)
-        phases = means.view(STRIDE * STRIDE, 3)
-        bias = net.tail.bias
-        assert bias is not None
-        bias -= (phases - phases.mean(0)).flatten()
