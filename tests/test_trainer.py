@@ -8,7 +8,6 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,17 +111,6 @@ def stop_after(steps: int) -> dict[str, Callable[..., Any]]:
 
 def same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
-
-
-def test_learning_rate_warms_up_and_falls_to_nothing() -> None:
-    """Linear up, the peak after it, half way down in the middle, 0 at the end, and never below."""
-    recipe = replace(RECIPE, learning_rate=0.8, warmup_steps=4, polish_steps=0)
-    rates = [learning_rate(recipe, step, 24) for step in range(26)]
-    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8])
-    assert rates[14] == pytest.approx(0.4)
-    assert rates[24] == rates[25] == pytest.approx(0)
-    assert all(before >= after for before, after in pairwise(rates[4:]))
-    assert learning_rate(replace(recipe, warmup_steps=0), 0, 10) == 0.8
 
 
 def test_polishing_has_a_rate_and_a_weight_of_its_own(
