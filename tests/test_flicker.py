@@ -1,4 +1,4 @@
-"""Instruments of steadiness, against cases worked out by hand."""
+"""Shift error and noise gain, against cases worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from allaprima.errors import SourceError, StyleError, UsageError
+from allaprima.errors import StyleError, UsageError
 from allaprima.frame import Pixels
-from allaprima.measure.flicker import WarpError, consistent, inside, noise_gain, shift_error
+from allaprima.measure.flicker import Paint, noise_gain, shift_error
 
 
 def picture(height: int = 120, width: int = 200, seed: int = 0) -> Pixels:
@@ -32,113 +32,6 @@ def textured(pixels: Pixels) -> Pixels:
     return (pixels + texture(pixels.shape)).astype(np.uint8)
 
 
-def panned(frames: int, step: int) -> list[Pixels]:
-    """A still picture that a camera slides over, whole pixels."""
-    whole = picture(120, 200 + frames * step)
-    return [whole[:, i * step : i * step + 200].copy() for i in range(frames)]
-
-
-def test_identity_has_the_errors_of_the_clip() -> None:
-    """Protects the zero line: painting nothing measures what the untouched clip measures."""
-    measure = WarpError()
-    for frame in panned(4, 2):
-        measure.add(frame, frame)
-    result = measure.result()
-    assert result.output == result.untouched < 1
-    assert result.pairs == 3
-    assert 0.85 < result.valid_fraction < 1
-
-
-def test_screen_texture_costs_what_it_differs_by() -> None:
-    """Protects the scale: along a true motion of 3 px, columns of ±10 differ by 20, and the clip itself by 0."""
-    measure = WarpError()
-    motion = np.full((120, 200, 2), (-3, 0), np.float32)
-    for frame in panned(4, 3):
-        measure.add(frame, textured(frame), motion, np.ones((120, 200), np.bool_))
-    result = measure.result()
-    assert result.output == pytest.approx(20)
-    assert result.untouched == 0
-    assert result.valid_fraction == pytest.approx(197 / 200), "what came in at the side is left out"
-
-
-def test_estimated_motion_finds_the_same() -> None:
-    """Protects clips without truth: flow estimated on the input gives nearly the figure of the true motion."""
-    measure = WarpError()
-    for frame in panned(4, 3):
-        measure.add(frame, textured(frame))
-    result = measure.result()
-    assert result.output == pytest.approx(20, abs=1.5)
-    assert result.untouched < 1
-
-
-def test_flow_is_estimated_on_the_input_alone() -> None:
-    """Protects against a painter that hides its flicker from the flow: a flat output has no error, whatever moves."""
-    measure = WarpError()
-    for level, frame in zip((100, 107, 100), panned(3, 2), strict=True):
-        measure.add(frame, np.full_like(frame, level))
-    assert measure.result().output == pytest.approx(7)
-
-
-def test_mask_decides_what_counts() -> None:
-    """Protects occlusions: only true pixels are compared."""
-    before, now = np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20, 3), np.uint8)
-    now[:, 10:] = 50
-    now[:, :10] = 8
-    mask = np.zeros((20, 20), np.bool_)
-    mask[:, :10] = True
-    measure = WarpError()
-    still = np.zeros((20, 20, 2), np.float32)
-    measure.add(before, before, still, mask)
-    measure.add(now, now, still, mask)
-    assert measure.result().output == pytest.approx(8)
-    assert measure.result().valid_fraction == 0.5
-
-
-def test_motion_sign() -> None:
-    """Protects the convention: pixel p was at p − motion(p)."""
-    before, now = np.zeros((20, 30, 3), np.uint8), np.zeros((20, 30, 3), np.uint8)
-    before[8:12, 8:12] = 200
-    now[9:13, 13:17] = 200
-    right, wrong = WarpError(), WarpError()
-    for measure, motion in ((right, (5, 1)), (wrong, (-5, -1))):
-        plane = np.full((20, 30, 2), motion, np.float32)
-        measure.add(before, before, plane)
-        measure.add(now, now, plane)
-    assert right.result().output == 0
-    assert wrong.result().output > 5
-
-
-def test_forward_backward_constants() -> None:
-    """Protects the mask's thresholds: disagreement, boundary of motion, outside the picture."""
-    still = np.zeros((40, 40, 2), np.float32)
-    assert consistent(still, still).all()
-    assert consistent(still, still + np.float32(0.48)).all(), "|0.48, 0.48|² = 0.46 ≤ 0.5 + 0.01 · 0.46"
-    assert not consistent(still, still + np.float32(0.52)).any(), "|0.52, 0.52|² = 0.54 > 0.5 + 0.01 · 0.54"
-
-    for slope, fine in ((0.04, True), (0.05, False)):
-        ramp = still.copy()
-        ramp[..., 1] = slope * (np.arange(40, dtype=np.float32) - 20)[None]
-        found = consistent(ramp, -ramp)
-        assert found[20, 20] == fine, "near zero motion the limit is a slope of √0.002 = 0.0447"
-
-    away = still.copy()
-    away[..., 0] = 2.5
-    assert inside(away)[5].tolist() == [True] * 37 + [False] * 3
-    assert consistent(away, -away)[5].tolist() == [True] * 37 + [False] * 3
-
-
-def test_cut_counts_for_the_valid_fraction_alone() -> None:
-    """Protects means from pairs that show nothing in common."""
-    measure = WarpError()
-    none, every = np.zeros((10, 10), np.bool_), np.ones((10, 10), np.bool_)
-    still = np.zeros((10, 10, 2), np.float32)
-    for level, mask in ((10, every), (14, every), (200, none)):
-        frame = np.full((10, 10, 3), level, np.uint8)
-        measure.add(frame, frame, still, mask)
-    result = measure.result()
-    assert (result.output, result.valid_fraction, result.pairs) == (4, 0.5, 1)
-
-
 def test_shift_error_of_identity() -> None:
     """Protects the zero line: exactly 0 at whole pixels, near the resampling floor at fractions."""
     for pan in (0, 1, 2, 4):
@@ -159,6 +52,47 @@ def test_shift_error_of_a_screen_texture() -> None:
 def test_blur_is_steady() -> None:
     """Protects the reading of the figures: a painter that moves with the picture has no shift error, however soft."""
     assert shift_error(lambda pixels: cv2.blur(pixels, (5, 5)), picture(), 1).error == 0
+
+
+def test_only_what_lies_inside_the_border_is_compared() -> None:
+    """Protects painters from their frame: what happens in the 24 pixels along each side isn't counted, the rest is."""
+
+    def framed(width: int) -> Paint:
+        """Another noise every frame, in a frame that wide."""
+        rng = np.random.default_rng(0)
+
+        def paint(pixels: Pixels) -> Pixels:
+            output = rng.integers(0, 255, pixels.shape, np.uint8)
+            inner = np.s_[width:-width, width:-width]
+            output[inner] = pixels[inner]
+            return output
+
+        return paint
+
+    for pan in (0, 1, 4, 5):
+        assert shift_error(framed(24), picture(), pan).error == 0
+        assert shift_error(framed(25), picture(), pan).error > 0
+    outside = shift_error(framed(22), picture(), 2.6).error
+    assert outside == shift_error(lambda pixels: pixels, picture(), 2.6).error, "the kernel reaches 2 px further"
+
+
+def test_pictures_of_the_protocol_are_wide_enough() -> None:
+    """Protects the pan by the stride: 512×384 is enough for 16 frames of 28 px; at 29 nothing is left to compare."""
+    wide = picture(384, 512)
+    assert shift_error(lambda pixels: pixels, wide, 16).error == 0
+    assert shift_error(lambda pixels: pixels, wide, 28).error == 0
+    with pytest.raises(UsageError, match="512×384 is too small to pan by 29 for 16 frames"):
+        shift_error(lambda pixels: pixels, wide, 29)
+
+
+def test_floor_is_one_output_moved_there_and_back() -> None:
+    """Protects the figure beside the fractional one: cubic half a pixel right and left again, worked out by hand.
+
+    OpenCV's cubic kernel (a = -0.75) at half a pixel weighs -3/32, 19/32, 19/32, -3/32, and so again back:
+    columns of ±10 that alternate every pixel become 0 both times, and differ by 10 from themselves.
+    """
+    flat = np.full((120, 200, 3), 100, np.uint8)
+    assert shift_error(textured, flat, 0.5).floor == pytest.approx(10)
 
 
 def test_warm_up_is_left_out() -> None:
@@ -190,17 +124,6 @@ def test_noise_gain() -> None:
 
 def test_what_cannot_be_measured() -> None:
     """Protects the figures: other sizes, too few frames and impossible arguments are errors, not numbers."""
-    small, large = np.zeros((10, 10, 3), np.uint8), np.zeros((20, 10, 3), np.uint8)
-    measure = WarpError()
-    with pytest.raises(SourceError, match="at least two"):
-        measure.result()
-    with pytest.raises(StyleError, match="10×10 came back as 10×20"):
-        measure.add(small, large)
-    with pytest.raises(SourceError, match="motion or mask is 10×20"):
-        measure.add(small, small, np.zeros((20, 10, 2), np.float32))
-    measure.add(small, small)
-    with pytest.raises(SourceError, match="the size changed"):
-        measure.add(large, large)
     with pytest.raises(UsageError, match="too small"):
         shift_error(lambda pixels: pixels, picture(), 12)
     with pytest.raises(UsageError, match="pan must be"):

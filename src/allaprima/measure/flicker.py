@@ -1,6 +1,6 @@
-"""How steady a painted video is: warp error along motion, shift error under a known pan, gain of sensor noise.
+"""How steady a painter is: shift error under a known pan, gain of sensor noise.
 
-All of them are least for a style that paints nothing: quote them beside a figure of style.
+Both are least for a style that paints nothing: quote them beside a figure of style.
 """
 
 from __future__ import annotations
@@ -8,147 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SourceError, StyleError, UsageError
+from ..errors import UsageError
 from ..frame import Pixels
+from .motion import check_size_kept, size_of
 
-Motion = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Paint = Callable[[Pixels], Pixels]
 
 WARM_UP = 4
 """Frames at the beginning that a painter with a memory may use to settle; they aren't counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class WarpResult:
-    """Warp error of a clip, each figure a mean over its pairs of neighboring frames."""
-
-    output: float
-    """Mean absolute difference of 255 between an output and its predecessor warped onto it, over valid pixels."""
-    untouched: float
-    """The same for the input: what is left when nothing is painted (new light, noise, errors of the flow)."""
-    valid_fraction: float
-    """Share of pixels that are seen in both frames, 0-1."""
-    pairs: int
-    """How many pairs had a valid pixel and were counted."""
-
-
-class WarpError:
-    """Warp error of a clip, frame by frame: mean absolute |O_t − W(O_{t−1})| where motion is known.
-
-    Motion is the truth where it is given. Otherwise it is estimated on the *input*, at full size, by dense inverse
-    search (OpenCV's DIS, preset medium) in both directions; pixels that fail :func:`consistent` are left out.
-    Warping is cubic. A pair without one valid pixel (a cut) counts for the valid fraction alone.
-    """
-
-    def __init__(self) -> None:
-        self._search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._before: tuple[Pixels, Pixels] | None = None
-        self._output: list[float] = []
-        self._untouched: list[float] = []
-        self._valid: list[float] = []
-
-    def add(
-        self, input_pixels: Pixels, output_pixels: Pixels, motion: Motion | None = None, mask: Mask | None = None
-    ) -> None:
-        """Take the next frame.
-
-        Args:
-            input_pixels: uint8, H×W×3.
-            output_pixels: the same frame painted, uint8, H×W×3.
-            motion: float32, H×W×2, pixels: where pixel p was in the previous frame is p − motion(p). None: estimate.
-            mask: bool, H×W, true where ``motion`` is valid; None: everywhere that comes from inside the picture.
-
-        Raises:
-            StyleError: the output's size isn't the input's.
-            SourceError: the size changed, or motion or mask is of another size.
-        """
-        if output_pixels.shape != input_pixels.shape:
-            raise _resized(input_pixels, output_pixels)
-        for plane in (motion, mask):
-            if plane is not None and plane.shape[:2] != input_pixels.shape[:2]:
-                raise SourceError(f"motion or mask is {_size(plane)}, its frame {_size(input_pixels)}")
-        before, self._before = self._before, (input_pixels, output_pixels)
-        if before is None:
-            return
-        old_input, old_output = before
-        if old_input.shape != input_pixels.shape:
-            raise SourceError(f"the size changed from {_size(old_input)} to {_size(input_pixels)} within the clip")
-
-        if motion is None:
-            now, then = (cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) for pixels in (input_pixels, old_input))
-            backward: Motion = self._search.calc(now, then, None)
-            valid = consistent(backward, self._search.calc(then, now, None))
-        else:
-            backward = -motion
-            valid = inside(backward)
-        if mask is not None:
-            valid &= mask
-        self._valid.append(float(valid.mean()))
-        if valid.any():
-            self._output.append(_difference(output_pixels, _warp(old_output, backward), valid))
-            self._untouched.append(_difference(input_pixels, _warp(old_input, backward), valid))
-
-    def result(self) -> WarpResult:
-        """What was measured so far.
-
-        Raises:
-            SourceError: no two neighboring frames show anything in common.
-        """
-        if not self._output:
-            raise SourceError("warp error needs at least two neighboring frames that show the same things")
-        return WarpResult(
-            float(np.mean(self._output)),
-            float(np.mean(self._untouched)),
-            float(np.mean(self._valid)),
-            len(self._output),
-        )
-
-
-def inside(backward: Motion) -> Mask:
-    """Where p + flow(p) and the four pixels around it lie in the picture.
-
-    Args:
-        backward: float32, H×W×2, pixels: from this frame to the previous one.
-
-    Returns:
-        bool, H×W.
-    """
-    height, width = backward.shape[:2]
-    x, y = _targets(backward)
-    result: Mask = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    return result
-
-
-def consistent(backward: Motion, forward: Motion) -> Mask:
-    """Where flow can be trusted: forward-backward check of Sundaram, Brox, Keutzer (ECCV 2010), with its constants.
-
-    With w the backward flow at p and v the forward flow at p + w, a pixel is left out when it was hidden,
-    |v + w|² > 0.01 (|v|² + |w|²) + 0.5, when it lies on a boundary of motion, |∇w₁|² + |∇w₂|² > 0.01 |w|² + 0.002,
-    or when p + w is outside the picture. The constants are in squared pixels at the size the flow was computed at.
-    Gradients are central differences.
-
-    Args:
-        backward: float32, H×W×2, pixels: from this frame to the previous one.
-        forward: float32, H×W×2, pixels: from the previous frame to this one.
-
-    Returns:
-        bool, H×W.
-    """
-    x, y = _targets(backward)
-    there = np.asarray(cv2.remap(forward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
-    size = _squared(backward)
-    seen = _squared(there + backward) <= 0.01 * (_squared(there) + size) + 0.5
-    slopes = [np.gradient(backward[..., i], axis=axis) for i in (0, 1) for axis in (0, 1) if backward.shape[axis] > 1]
-    steepness = sum((slope * slope for slope in slopes), np.zeros_like(size))
-    result: Mask = seen & (steepness <= 0.01 * size + 0.002) & inside(backward)
-    return result
+PAN_FRAMES = NOISE_FRAMES = 16
+"""Frames of a pan, and of noise."""
+BORDER = 24
+"""Pixels on all sides of a panned picture that aren't compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +38,9 @@ class ShiftResult:
     itself, mean absolute difference of 255. 0 for whole pixels."""
 
 
-def shift_error(paint: Paint, picture: Pixels, pan: float, *, frames: int = 16, border: int = 24) -> ShiftResult:
+def shift_error(
+    paint: Paint, picture: Pixels, pan: float, *, frames: int = PAN_FRAMES, border: int = BORDER
+) -> ShiftResult:
     """How much strokes are redrawn when a still picture slides under the painter.
 
     A window slides right over the picture by ``pan`` pixels a frame; each output is compared with the one before,
@@ -185,7 +63,7 @@ def shift_error(paint: Paint, picture: Pixels, pan: float, *, frames: int = 16, 
     window = width - math.ceil(pan * (frames - 1))
     reach = math.ceil(pan)
     if window - reach <= 2 * border or height <= 2 * border:
-        raise UsageError(f"a picture of {_size(picture)} is too small to pan by {pan:g} for {frames} frames")
+        raise UsageError(f"a picture of {size_of(picture)} is too small to pan by {pan:g} for {frames} frames")
 
     errors: list[float] = []
     floor = 0.0
@@ -203,7 +81,7 @@ def shift_error(paint: Paint, picture: Pixels, pan: float, *, frames: int = 16, 
     return ShiftResult(float(np.mean(errors)), floor)
 
 
-def noise_gain(paint: Paint, picture: Pixels, sigma: float, seed: int = 0, *, frames: int = 16) -> float:
+def noise_gain(paint: Paint, picture: Pixels, sigma: float, seed: int = 0, *, frames: int = NOISE_FRAMES) -> float:
     """How much a painter amplifies sensor noise: frame-to-frame change of its outputs over that of its inputs.
 
     A still picture gets independent Gaussian noise in every frame and channel, rounded and clipped to 8 bits. Change
@@ -242,14 +120,9 @@ def _at_least(**bounds: tuple[float, float]) -> None:
             raise UsageError(f"{name} must be at least {least:g}, not {value:g}")
 
 
-def _resized(pixels: Pixels, output: Pixels) -> StyleError:
-    return StyleError(f"{_size(pixels)} came back as {_size(output)}: only styles that keep the size can be measured")
-
-
 def _painted(paint: Paint, pixels: Pixels) -> NDArray[np.float32]:
     output = paint(pixels)
-    if output.shape != pixels.shape:
-        raise _resized(pixels, output)
+    check_size_kept(pixels, output)
     return output.astype(np.float32)
 
 
@@ -268,29 +141,3 @@ def _slide_float(picture: NDArray[np.float32], offset: float) -> NDArray[np.floa
     at_x, at_y = (np.ascontiguousarray(plane) for plane in np.broadcast_arrays(x[None], y[:, None]))
     moved = cv2.remap(picture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
-
-
-def _targets(backward: Motion) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    height, width = backward.shape[:2]
-    x = np.arange(width, dtype=np.float32)[None] + backward[..., 0]
-    y = np.arange(height, dtype=np.float32)[:, None] + backward[..., 1]
-    return x, y
-
-
-def _warp(pixels: Pixels, backward: Motion) -> NDArray[np.float32]:
-    x, y = _targets(backward)
-    warped = cv2.remap(pixels.astype(np.float32), x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(warped, np.float32)
-
-
-def _difference(now: Pixels, warped: NDArray[np.float32], valid: Mask) -> float:
-    return float(np.abs(now - warped).mean(axis=2)[valid].mean())
-
-
-def _squared(flow: Motion) -> NDArray[np.float32]:
-    result: NDArray[np.float32] = np.einsum("hwc,hwc->hw", flow, flow)
-    return result
-
-
-def _size(array: NDArray[np.generic]) -> str:
-    return f"{array.shape[1]}×{array.shape[0]}"

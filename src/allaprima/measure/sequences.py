@@ -1,0 +1,296 @@
+"""Sequences with true flow: the built-in scenes, and data sets in folders as their makers lay them out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SourceError
+from ..frame import Frame, Pixels
+from ..picture import natural_key, read_picture
+from ..sources.scene import RATE, SceneSource
+from .motion import Mask, Motion, read_flow, size_of
+from .warping import StabilityError, StabilityResult, Stylize, without_motion
+
+SUITE = ("pan", "zoom", "rotation", "parallax", "objects", "light")
+"""The built-in scenes that every style is measured on."""
+
+EXACT, KNOWN, OCCLUSION = "exact", "known flow, inside", "occlusion file"
+"""What decides which pixels are compared: a renderer that knows; no more than where flow is known and stays inside the
+picture, so that hidden pixels count too; or a file of occlusions as well."""
+
+_FRAME = re.compile(r"(?:frame_?)?(\d+)", re.IGNORECASE)
+_FLO = re.compile(r"(?:frame_?|flow)?(\d+)", re.IGNORECASE)
+_PFM = re.compile(r"OpticalFlowInto(?:Future|Past)_(\d+)_L", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueFlow:
+    """True flow between a frame and the one before it."""
+
+    flow: Motion
+    """float32, H×W×2, pixels: what the reference shows at p is at p + flow(p) in the other frame."""
+    mask: Mask
+    """bool, H×W: true where the flow is known and the pixel is visible in the other frame, as far as the data say; what
+    leaves the picture isn't marked, :class:`~allaprima.measure.warping.StabilityError` leaves it out."""
+    backward: bool
+    """True: this frame is the reference, the one before the other. False: the other way around."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One frame of a sequence."""
+
+    frame: Frame
+    """Without motion and mask, as a file would give it."""
+    truth: TrueFlow | None
+    """None for the first frame, and where the data hold no flow between this frame and the one before."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlowSequence:
+    """Neighboring frames with true flow between them, read as they are asked for."""
+
+    name: str
+    mask: str
+    """What decides which pixels are compared, in words."""
+    frames: int
+    """How many frames there are, missing ones among them."""
+    pairs: int
+    """Between how many neighbors flow is known."""
+    steps: Callable[[], Iterator[Step]] = field(repr=False)
+    """The frames in order; every call starts anew. Raises SourceError where a file is missing (before the first frame
+    comes), damaged, or of another size."""
+
+
+def measure_stability(stylize: Stylize, sequence: FlowSequence) -> StabilityResult:
+    """Paint a sequence in order, every frame once, and measure e_stab along its true flow.
+
+    Args:
+        stylize: the painter; it gets frames without motion and mask, as files give them.
+        sequence: what to paint.
+
+    Raises:
+        SourceError: the sequence can't be read or has nothing to compare.
+        StyleError: the painter returns another size.
+    """
+    meter = StabilityError(sequence.mask)
+    before: tuple[Pixels, Pixels] | None = None
+    for step in sequence.steps():
+        now = (step.frame.pixels, stylize(step.frame).pixels)
+        if before is not None and step.truth is not None:
+            reference, other = (now, before) if step.truth.backward else (before, now)
+            meter.add_pair(reference, other, step.truth.flow, step.truth.mask)
+        before = now
+    return meter.result()
+
+
+def scene_suite(names: Iterable[str] = SUITE, frames: int = 24) -> list[FlowSequence]:
+    """Built-in scenes with their exact flow, backward, and exact occlusions; named ``scene:pan`` and so on.
+
+    Args:
+        names: of scenes.
+        frames: how many from the start, 2 to 96.
+    """
+    return [
+        FlowSequence(f"scene:{name}", EXACT, frames, frames - 1, partial(_scene_steps, name, frames)) for name in names
+    ]
+
+
+def find_sequences(folder: Path) -> list[FlowSequence]:
+    """The sequences of a folder, or of data sets in folders under it, in natural order of their names.
+
+    Known layouts:
+
+    - MPI-Sintel: ``clean`` or ``final/<scene>/frame_0001.png`` beside ``flow/<scene>/frame_0001.flo``, with
+      ``occlusions`` and ``invalid`` where they are; each pass is a sequence;
+    - Middlebury: ``other-data/<name>/frame10.png`` beside ``other-gt-flow/<name>/flow10.flo``;
+    - FlyingThings3D, Monkaa, Driving: ``frames_cleanpass`` or ``frames_finalpass/<…>/left/0006.png`` beside
+      ``optical_flow/<…>/into_past`` and ``into_future/left/OpticalFlowInto…_0006_L.pfm``; the left camera alone;
+    - one sequence: a folder with ``frame_0001.png`` and ``frame_0001.flo`` (or ``frame10.png`` and ``flow10.flo``),
+      and folders ``occlusions`` and ``invalid`` in it.
+
+    Flow T leads from frame T to T + 1; flow into the past, taken first where it is there, from T to T − 1. Flow at the
+    ends of FlyingThings3D and Monkaa leads to frames outside the data and is passed over. A sequence that lacks a
+    frame is listed too: it raises when its steps are asked for, so that the others can go on.
+
+    Raises:
+        SourceError: no such folder, one that can't be listed, or nothing in it that is laid out in these ways.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"no folder '{folder}' with sequences")
+    try:
+        found = [_sequence(folder, files) for files in _search(folder)]
+    except OSError as error:
+        raise SourceError(f"can't list '{error.filename}': {error.strerror}") from error
+    if not found:
+        raise SourceError(
+            f"no sequence with flow in '{folder}': it takes the layouts of MPI-Sintel, Middlebury, FlyingThings3D and "
+            "Monkaa, or frame_0001.png with frame_0001.flo"
+        )
+    return sorted(found, key=lambda sequence: natural_key(sequence.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where the parts of a sequence are, by frame number."""
+
+    folder: Path
+    frames: dict[int, Path]
+    forward: dict[int, Path]
+    backward: dict[int, Path] = field(default_factory=dict)
+    occlusions: dict[int, Path] = field(default_factory=dict)
+    """Of the forward flow: white where the pixel isn't visible in the next frame."""
+    invalid: dict[int, Path] = field(default_factory=dict)
+    """Of the forward flow: white where it isn't valid."""
+
+    def numbers(self) -> range:
+        """Of the frames that there should be."""
+        needed = {*self.frames, *(n for t in self.forward for n in (t, t + 1))}
+        needed |= {n for t in self.backward for n in (t - 1, t)}
+        return range(min(needed), max(needed) + 1) if needed else range(0)
+
+    def masked(self) -> int:
+        """How many pairs have a file of occlusions."""
+        return sum(
+            n not in self.backward and n - 1 in self.forward and n - 1 in self.occlusions for n in self.numbers()
+        )
+
+    def pairs(self) -> int:
+        """How many neighbors have flow between them."""
+        return sum(n in self.backward or n - 1 in self.forward for n in self.numbers())
+
+
+def _search(folder: Path) -> Iterator[_Files]:
+    seen = set()
+    for path, names, files in os.walk(folder, onerror=_raise, followlinks=True):
+        here = Path(path)
+        real = here.resolve()
+        found = [] if real in seen else list(_recognized(here, set(names), files))
+        if found or real in seen:
+            names.clear()
+        else:
+            names[:] = sorted(name for name in names if not name.startswith("."))
+        seen.add(real)
+        yield from found
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _recognized(here: Path, folders: set[str], files: list[str]) -> Iterator[_Files]:
+    passes = [name for name in ("clean", "final") if name in folders]
+    renders = sorted(name for name in folders if re.fullmatch(r"frames_(clean|final)pass(_webp)?", name))
+    if "flow" in folders and passes:
+        for each in passes:
+            for frames in _folders(here / each):
+                scene = frames.name
+                yield _numbered(frames, here / "flow" / scene, here / "occlusions" / scene, here / "invalid" / scene)
+    elif {"other-data", "other-gt-flow"} <= folders:
+        for frames in _folders(here / "other-data"):
+            yield _numbered(frames, here / "other-gt-flow" / frames.name)
+    elif "optical_flow" in folders and renders:
+        for render in renders:
+            yield from _rendered(here / render, here / "optical_flow")
+    elif any(name.lower().endswith(".flo") for name in files):
+        yield _numbered(here, here, here / "occlusions", here / "invalid")
+
+
+def _numbered(frames: Path, flow: Path, occlusions: Path | None = None, invalid: Path | None = None) -> _Files:
+    masks: list[dict[int, Path]] = [{} if path is None else _pictures(path) for path in (occlusions, invalid)]
+    return _Files(frames, _pictures(frames), _by_number(flow, ".flo", _FLO), {}, *masks)
+
+
+def _rendered(renders: Path, flows: Path) -> Iterator[_Files]:
+    for path, names, _ in os.walk(renders, onerror=_raise):
+        if "left" not in names:
+            continue
+        names.clear()
+        base = flows / Path(path).relative_to(renders)
+        frames = _pictures(Path(path, "left"))
+        forward, backward = (_by_number(base / way / "left", ".pfm", _PFM) for way in ("into_future", "into_past"))
+        if frames:
+            forward.pop(max(frames), None)
+            backward.pop(min(frames), None)
+        yield _Files(Path(path), frames, forward, backward)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def _pictures(folder: Path) -> dict[int, Path]:
+    if not folder.is_dir():
+        return {}
+    return _by_number(folder, (".png", ".webp", ".jpg", ".jpeg", ".ppm", ".bmp"), _FRAME)
+
+
+def _by_number(folder: Path, suffix: str | tuple[str, ...], pattern: re.Pattern[str]) -> dict[int, Path]:
+    if not folder.is_dir():
+        return {}
+    files = [path for path in folder.iterdir() if path.name.lower().endswith(suffix)]
+    return {int(match[1]): path for path in sorted(files) if (match := pattern.fullmatch(path.stem))}
+
+
+def _sequence(root: Path, files: _Files) -> FlowSequence:
+    name = files.folder.relative_to(root).as_posix()
+    masked, pairs = files.masked(), files.pairs()
+    mask = KNOWN if not masked else OCCLUSION if masked == pairs else f"{OCCLUSION} for {masked} of {pairs}"
+    return FlowSequence(
+        root.resolve().name if name == "." else name, mask, len(files.numbers()), pairs, partial(_file_steps, files)
+    )
+
+
+def _scene_steps(name: str, frames: int) -> Iterator[Step]:
+    with SceneSource(name, end=frames / RATE) as source:
+        for index, frame in enumerate(source.frames()):
+            truth = None
+            if index and frame.motion is not None and frame.mask is not None:
+                truth = TrueFlow(-frame.motion, frame.mask, backward=True)
+            yield Step(without_motion(frame), truth)
+
+
+def _file_steps(files: _Files) -> Iterator[Step]:
+    numbers = files.numbers()
+    missing = [number for number in numbers if number not in files.frames]
+    if missing:
+        like = next(iter(files.frames.values()), files.folder / "frame_0000.png")
+        wanted = re.sub(r"\d+$", lambda digits: f"{missing[0]:0{len(digits[0])}d}", like.stem) + like.suffix
+        raise SourceError(f"missing frame '{like.with_name(wanted)}': {len(missing)} of {len(numbers)} are not there")
+    if not files.pairs():
+        raise SourceError(f"no flow for the frames in '{files.folder}'")
+    before: Pixels | None = None
+    for index, number in enumerate(numbers):
+        pixels = read_picture(files.frames[number]).pixels
+        if before is not None and before.shape != pixels.shape:
+            raise SourceError(f"'{files.frames[number]}' is {size_of(pixels)}, the frame before it {size_of(before)}")
+        before = pixels
+        yield Step(Frame(pixels, index), _truth(files, number, pixels))
+
+
+def _truth(files: _Files, number: int, pixels: Pixels) -> TrueFlow | None:
+    backward = number in files.backward
+    if not backward and number - 1 not in files.forward:
+        return None
+    path = files.backward[number] if backward else files.forward[number - 1]
+    flow, mask = read_flow(path)
+    _check_size(path, flow, pixels)
+    for hidden in () if backward else (files.occlusions.get(number - 1), files.invalid.get(number - 1)):
+        if hidden is not None:
+            white = read_picture(hidden).pixels[..., 0]
+            _check_size(hidden, white, pixels)
+            mask &= white < 128
+    return TrueFlow(flow, mask, backward)
+
+
+def _check_size(path: Path, plane: NDArray[np.generic], pixels: Pixels) -> None:
+    if plane.shape[:2] != pixels.shape[:2]:
+        raise SourceError(f"'{path}' is {size_of(plane)}, its frame {size_of(pixels)}")
