@@ -16,7 +16,7 @@ from .pipeline import PipelineResult, raise_if_partial, run
 from .sink import SinkOptions, open_sink
 from .source import open_source
 from .style import Style
-from .stylizer import Stylizer, with_colors_of
+from .stylizer import DEFAULT_COHERENCE, Stylizer, with_colors_of
 
 
 def _painter(style: Style | str | os.PathLike[str] | Painter, options: dict[str, Any]) -> Painter:
@@ -73,6 +73,7 @@ def stylize_video(
     size: tuple[int, int] | None = None,
     start: float | None = None,
     end: float | None = None,
+    coherence: float = DEFAULT_COHERENCE,
     keep_colors: bool = False,
     sink_options: SinkOptions | None = None,
     on_start: Callable[[int | None, str], None] = lambda frames, engine: None,
@@ -88,6 +89,7 @@ def stylize_video(
         style: a style, its name or its file; or a :class:`Painter`.
         size: (width, height) to paint at; None keeps the source's.
         start, end: in seconds.
+        coherence: how steady strokes are held on moving pictures, from 0, not at all, to 1.
         keep_colors: keep the video's colors.
         sink_options: codec, quality and what may be overwritten or dropped.
         on_start: called with the expected number of frames (None where unknown) and what runs where.
@@ -101,7 +103,7 @@ def stylize_video(
     Raises:
         AllaprimaError: nothing was painted; the message says why and what to do.
     """
-    stylizer = Stylizer(_painter(style, options), keep_colors=keep_colors, size=size)
+    stylizer = Stylizer(_painter(style, options), coherence=coherence, keep_colors=keep_colors, size=size)
     with open_source(os.fspath(source), start=start, end=end) as opened:
         width, height = stylizer.output_size(opened.info)
         info = opened.info.resized(width, height)

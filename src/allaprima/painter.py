@@ -62,6 +62,26 @@ class Painter:
         self._engine: Engine | None = None
         self._size: tuple[int, int] | None = None
 
+    @property
+    def stride(self) -> int:
+        """By how many pixels a picture must move for its painting to move along exactly.
+
+        1 where moving pictures to the painter's grid would be of no use: any move is carried along, the style carries
+        a memory of its own that lies where the last picture lay, or it paints at a fixed size.
+        """
+        alone = self.style.fixed_size is None and not any(
+            name == "previous" or name.startswith("state.") for name in self.style.card.inputs
+        )
+        return self.style.card.stride if alone else 1
+
+    def prepare(self, height: int, width: int) -> str:
+        """Get ready for pictures of one size; what will run, in words.
+
+        Raises:
+            EngineError: nothing here can run the style as asked.
+        """
+        return str(self.load(height, width).placement)
+
     def load(self, height: int, width: int) -> Engine:
         """Load the engine for one size of picture; painting does it by itself at the first picture.
 

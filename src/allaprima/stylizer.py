@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import cv2
 import numpy as np
 
+from .coherence.phase_lock import PhaseLock, moved, moved_back
+from .cuts import is_cut
+from .errors import UsageError
 from .frame import Frame, Pixels, SourceInfo
-from .painter import Painter, State
+from .painter import State
+
+DEFAULT_COHERENCE = 1.0
+
+
+class PicturePainter(Protocol):
+    """What a stylizer needs of a painter; :class:`~allaprima.painter.Painter` is one."""
+
+    @property
+    def stride(self) -> int:
+        """By how many pixels a picture must move for its painting to move along exactly.
+
+        1 where moving pictures to the painter's grid would be of no use.
+        """
+
+    def prepare(self, height: int, width: int) -> str:
+        """Get ready for pictures of one size; what will run, in words."""
+
+    def paint(self, pixels: Pixels, state: State) -> tuple[Pixels, State]:
+        """Paint one picture, uint8 H×W×3 RGB of any size; the painting, of that size, and the state for the next."""
 
 
 class Stylizer:
@@ -14,14 +38,31 @@ class Stylizer:
 
     Args:
         painter: paints pictures.
+        coherence: how much is done for steadiness, from 0, nothing, to 1. Above 0, painters with a stride are locked
+            to the picture by :class:`~allaprima.coherence.phase_lock.PhaseLock`, and cuts reset the state. A style
+            with a memory of its own keeps its own coherence.
         keep_colors: keep the colors of the picture and take only light and dark from the painting.
         size: (width, height) to scale frames to before painting; None keeps theirs.
+
+    Raises:
+        UsageError: a coherence outside 0 to 1.
     """
 
-    def __init__(self, painter: Painter, *, keep_colors: bool = False, size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        painter: PicturePainter,
+        *,
+        coherence: float = DEFAULT_COHERENCE,
+        keep_colors: bool = False,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        if not 0.0 <= coherence <= 1.0:
+            raise UsageError(f"coherence must be between 0 and 1, not {coherence:g}")
         self._painter, self._keep_colors, self._size = painter, keep_colors, size
+        self._lock = PhaseLock(painter.stride, coherence) if coherence > 0 and painter.stride > 1 else None
+        self._finds_cuts = coherence > 0
         self._state: State = {}
-        self._seen: tuple[int, ...] | None = None
+        self._before: Pixels | None = None
 
     def output_size(self, info: SourceInfo) -> tuple[int, int]:
         """(width, height) of the painted frames of a source."""
@@ -30,22 +71,37 @@ class Stylizer:
     def prepare(self, info: SourceInfo) -> str:
         """Load the engine for a source, before its first frame; what will run, in words."""
         width, height = self.output_size(info)
-        return str(self._painter.load(height, width).placement)
+        border = self._lock.border if self._lock else 0
+        return self._painter.prepare(height + 2 * border, width + 2 * border)
 
     def reset(self) -> None:
         """Forget what came before: after a cut, a seek, or a change of source."""
         self._state = {}
+        self._before = None
+        if self._lock:
+            self._lock.reset()
 
     def stylize(self, frame: Frame) -> Frame:
-        """Paint one frame. A change of size resets the state by itself."""
+        """Paint one frame. A change of size resets the state by itself, and so does a cut if there is coherence."""
         pixels = scale(frame.pixels, self._size)
-        if pixels.shape != self._seen:
+        if self._before is not None and self._is_new_shot(self._before, pixels):
             self.reset()
-            self._seen = pixels.shape
-        painting, self._state = self._painter.paint(pixels, self._state)
+        self._before = pixels
+        if self._lock:
+            offset, border = self._lock.follow(pixels), self._lock.border
+            painting, self._state = self._painter.paint(moved(pixels, offset, border), self._state)
+            painting = moved_back(painting, offset, border)
+        else:
+            painting, self._state = self._painter.paint(pixels, self._state)
         if self._keep_colors:
             painting = with_colors_of(painting, pixels)
         return frame.with_pixels(painting)
+
+    def _is_new_shot(self, before: Pixels, pixels: Pixels) -> bool:
+        if before.shape != pixels.shape:
+            return True
+        remembers = self._lock is not None or bool(self._state)
+        return self._finds_cuts and remembers and is_cut(before, pixels)
 
 
 def scale(pixels: Pixels, size: tuple[int, int] | None) -> Pixels:

@@ -10,14 +10,29 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import UsageError
+from ..errors import StyleError, UsageError
 from ..painter import Painter
 from ..picture import read_picture
 from ..style import Declaration, Style
 
 KeepColorsOption = Annotated[bool, typer.Option("--keep-colors", help="Keep the colors of the picture.")]
+CoherenceOption = Annotated[
+    float, typer.Option("--coherence", min=0.0, max=1.0, help="Hold strokes steady on moving pictures; 0 is off.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+RangeOption = Annotated[
+    str | None, typer.Option("--range", help="What a foreign net works on: 0-1 or 0-255.", show_default=False)
+]
+StrideOption = Annotated[
+    int | None, typer.Option("--stride", min=1, help="What a foreign net's sides must be multiples of.")
+]
+EngineOption = Annotated[str, typer.Option("--engine", help="auto, onnxruntime or openvino.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="auto, f32, bf16, f16 or int8.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or an accelerator that doctor lists.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads of the engine; 0 takes all cores.")]
+
+_STRIDE_ALONE = "--stride is for foreign styles: say --range 0-1 or --range 0-255 too"
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -58,16 +73,12 @@ def make_painter(
     style_image: Annotated[
         Path | None, typer.Option("--style-image", help="The picture to paint like, for any-style nets.")
     ] = None,
-    value_range: Annotated[
-        str | None, typer.Option("--range", help="What a foreign net works on: 0-1 or 0-255.", show_default=False)
-    ] = None,
-    stride: Annotated[
-        int | None, typer.Option("--stride", min=1, help="What a foreign net's sides must be multiples of.")
-    ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="auto, onnxruntime or openvino.")] = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="auto, f32, bf16, f16 or int8.")] = "auto",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, or an accelerator that doctor lists.")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", min=0, help="Threads of the engine; 0 takes all cores.")] = 0,
+    value_range: RangeOption = None,
+    stride: StrideOption = None,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
 ) -> Painter:
     """The painter that a verb's options describe.
 
@@ -75,13 +86,8 @@ def make_painter(
         AllaprimaError: the style or an option can't be used.
     """
     if stride is not None and value_range is None:
-        raise UsageError("--stride is for foreign styles: say --range 0-1 or --range 0-255 too")
-    declared = None
-    if value_range is not None:
-        ranges = {"0-1": 1, "0-255": 255}
-        if value_range not in ranges:
-            raise UsageError(f"--range is 0-1 or 0-255, not '{value_range}'")
-        declared = Declaration(ranges[value_range], stride or 1)
+        raise UsageError(_STRIDE_ALONE)
+    declared = None if value_range is None else declare(value_range, stride)
     picture = read_picture(style_image).pixels if style_image else None
     return Painter(
         Style.open(style, declared),
@@ -92,6 +98,35 @@ def make_painter(
         device=device,
         threads=threads,
     )
+
+
+def declare(value_range: str, stride: int | None) -> Declaration:
+    """What ``--range`` and ``--stride`` say of a foreign net.
+
+    Raises:
+        UsageError: a range that no net has.
+    """
+    ranges = {"0-1": 1, "0-255": 255}
+    if value_range not in ranges:
+        raise UsageError(f"--range is 0-1 or 0-255, not '{value_range}'")
+    return Declaration(ranges[value_range], stride or 1)
+
+
+def open_one_of(name: str, value_range: str | None, stride: int | None) -> Style:
+    """Open one of several styles, of which only the foreign ones need ``--range`` and ``--stride``.
+
+    Raises:
+        AllaprimaError: the style or an option can't be used.
+    """
+    if value_range is None:
+        if stride is not None:
+            raise UsageError(_STRIDE_ALONE)
+        return Style.open(name)
+    declared = declare(value_range, stride)
+    try:
+        return Style.open(name)
+    except StyleError:
+        return Style.open(name, declared)
 
 
 def takes_painter(verb: Callable[..., None]) -> Callable[..., None]:

@@ -12,7 +12,16 @@ from ..api import stylize_video
 from ..painter import Painter
 from ..pipeline import PipelineResult, raise_if_partial
 from ..sink import SinkOptions
-from .options import JsonOption, KeepColorsOption, OverwriteOption, parse_size, parse_time, takes_painter
+from ..stylizer import DEFAULT_COHERENCE
+from .options import (
+    CoherenceOption,
+    JsonOption,
+    KeepColorsOption,
+    OverwriteOption,
+    parse_size,
+    parse_time,
+    takes_painter,
+)
 from .progress import Reporter, stop_on_signals
 
 
@@ -24,6 +33,7 @@ def video(
     size: Annotated[str | None, typer.Option(help="Paint at WIDTHxHEIGHT.")] = None,
     start: Annotated[str | None, typer.Option(help="Begin here: seconds, MM:SS or HH:MM:SS.")] = None,
     end: Annotated[str | None, typer.Option(help="End here.")] = None,
+    coherence: CoherenceOption = DEFAULT_COHERENCE,
     keep_colors: KeepColorsOption = False,
     codec: Annotated[str | None, typer.Option(help="h264, hevc, av1, vp9, ffv1 or prores.")] = None,
     crf: Annotated[int | None, typer.Option(min=0, max=63, help="Quality: lower is better and larger.")] = None,
@@ -50,6 +60,7 @@ def video(
                 size=parse_size(size),
                 start=parse_time(start),
                 end=parse_time(end),
+                coherence=coherence,
                 keep_colors=keep_colors,
                 sink_options=SinkOptions(codec, crf, preset, drop_unsupported, overwrite),
                 on_start=started,

@@ -1,0 +1,157 @@
+"""Locks a painter's grid to the picture, so that strokes ride along when the camera moves.
+
+A net that works at a fraction of the picture's size redraws its strokes when the picture moves by a part of its
+stride, and carries them along when it moves by whole strides. So the frame is moved to where the grid lies on it as it
+did in the frame before, painted there, and the painting is moved back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frame import Pixels
+from .camera import CameraMotion
+
+_HYSTERESIS = 0.5
+"""Pixels beyond half a stride before the remainder jumps by a stride, so that it doesn't jump to and fro."""
+_PLAY = 0.15
+"""Pixels of motion that are taken for noise: a camera that stands still leaves the remainder exactly as it is."""
+_SLACK = 0.05
+"""Pixels that a moving camera is followed at, so that the next noise finds play on both sides."""
+_WHOLE = 0.1
+"""Fractions of a pixel up to this are rounded away rather than resampled."""
+_EASE = 0.1
+"""Pixels a frame by which the remainder goes back to 0 while there is no common motion to follow."""
+_SUPPORT = 0.5
+"""Share of the picture that must move as one to be followed."""
+_TAPS = 4
+"""On either side of the kernel that resamples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """How far a frame is moved to be painted, in pixels to the right and down."""
+
+    x: float = 0.0
+    y: float = 0.0
+
+
+class PhaseLock:
+    """Decides frame by frame where to paint.
+
+    Args:
+        stride: of the painter, in pixels, at least 2.
+        share: of the displacement's fraction of a pixel that is followed too, 0 to 1. Whole pixels cost no sharpness;
+            for a fraction, frame and painting are resampled.
+    """
+
+    def __init__(self, stride: int, share: float = 1.0) -> None:
+        self._stride, self._share = stride, share
+        self._camera = CameraMotion()
+        self.reset()
+
+    @property
+    def border(self) -> int:
+        """Pixels that :func:`moved` adds on every side: room for the largest move, a multiple of the stride."""
+        return self._stride
+
+    def reset(self) -> None:
+        """Forget all frames: after a cut, a seek or a change of size."""
+        self._camera.reset()
+        self._followed = [0.0, 0.0]
+        self._remainder = [0.0, 0.0]
+
+    def follow(self, pixels: Pixels) -> Offset:
+        """Where to paint the next frame: uint8, H×W×3, of the same size as the one before."""
+        travel = self._camera.follow(pixels)
+        for axis, place in enumerate((travel.x, travel.y)):
+            if travel.support < _SUPPORT:
+                self._followed[axis] = place
+                self._remainder[axis] = eased(self._remainder[axis])
+            else:
+                followed = with_play(self._followed[axis], place)
+                step = followed - self._followed[axis]
+                self._followed[axis] = followed
+                self._remainder[axis] = next_remainder(self._remainder[axis], step, self._stride)
+        return Offset(*(0.0 - with_fraction(remainder, self._share) for remainder in self._remainder))
+
+
+def next_remainder(remainder: float, step: float, stride: int) -> float:
+    """The displacement since the reset, less the whole strides in it, after one more step.
+
+    Args:
+        remainder: before the step, in pixels.
+        step: of the picture, in pixels.
+        stride: of the painter, in pixels.
+
+    Returns:
+        Pixels, at most half a stride and the hysteresis of half a pixel.
+    """
+    remainder += step
+    if abs(remainder) <= stride / 2 + _HYSTERESIS:
+        return remainder
+    return remainder - stride * round(remainder / stride)
+
+
+def with_play(followed: float, place: float) -> float:
+    """Follow a place as on a rope: not at all while it is within the play, else up to the slack behind it."""
+    way = place - followed
+    return followed if abs(way) <= _PLAY else place - math.copysign(_SLACK, way)
+
+
+def eased(remainder: float) -> float:
+    """One frame's way back to 0."""
+    return math.copysign(max(abs(remainder) - _EASE, 0.0), remainder)
+
+
+def with_fraction(remainder: float, share: float) -> float:
+    """The nearest whole number of pixels, and a share (0-1) of what it leaves; nothing of what would hardly show."""
+    whole = round(remainder)
+    fraction = share * (remainder - whole)
+    return whole + (fraction if abs(fraction) > _WHOLE else 0.0)
+
+
+def moved(pixels: Pixels, offset: Offset, border: int) -> Pixels:
+    """The frame in a border of its own reflection, moved: whole pixels exactly, fractions by a windowed sinc.
+
+    Args:
+        pixels: uint8, H×W×3; sides of any length.
+        offset: at most ``border`` in each direction.
+        border: pixels on every side.
+
+    Returns:
+        uint8, (H + 2·border)×(W + 2·border)×3.
+    """
+    x, y = round(offset.x), round(offset.y)
+    sides = (border + y, border - y, border + x, border - x)
+    framed = cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_REFLECT_101)
+    return _by_fraction(np.asarray(framed, np.uint8), offset.x - x, offset.y - y)
+
+
+def moved_back(painting: Pixels, offset: Offset, border: int) -> Pixels:
+    """Undo :func:`moved` on the painting: exactly over the frame again, without the border."""
+    x, y = round(offset.x), round(offset.y)
+    painting = _by_fraction(painting, x - offset.x, y - offset.y)
+    height, width = painting.shape[:2]
+    return np.ascontiguousarray(painting[border + y : height - border + y, border + x : width - border + x])
+
+
+def _by_fraction(pixels: Pixels, x: float, y: float) -> Pixels:
+    """Move right and down by less than a pixel."""
+    if x:
+        pixels = np.asarray(cv2.filter2D(pixels, -1, _kernel(x)[None], borderType=cv2.BORDER_REFLECT_101), np.uint8)
+    if y:
+        pixels = np.asarray(cv2.filter2D(pixels, -1, _kernel(y)[:, None], borderType=cv2.BORDER_REFLECT_101), np.uint8)
+    return pixels
+
+
+def _kernel(fraction: float) -> NDArray[np.float32]:
+    """Lanczos-windowed sinc (Duchon 1979) of 8 taps for a move by a fraction: float32, sums to 1."""
+    at = np.arange(-_TAPS, _TAPS + 1) + fraction
+    weights = np.where(np.abs(at) < _TAPS, np.sinc(at) * np.sinc(at / _TAPS), 0.0)
+    return np.asarray(weights / weights.sum(), np.float32)

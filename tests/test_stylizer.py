@@ -1,0 +1,197 @@
+"""Frames into frames: the phase lock around a painter, cuts, sizes, and coherence off."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from pathlib import Path
+from typing import Any
+
+import nets
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from test_phase_lock import view
+from typer.testing import CliRunner
+
+from allaprima.api import stylize_video
+from allaprima.cli import app
+from allaprima.errors import UsageError
+from allaprima.frame import Frame, Pixels, SourceInfo
+from allaprima.painter import Painter, State
+from allaprima.style import Style
+from allaprima.stylizer import Stylizer, with_colors_of
+
+TEXTURE = np.random.default_rng(1).integers(0, 100, (4, 4, 3)).astype(np.uint8)
+
+
+class GridPainter:
+    """Half the picture's light, and a texture of period 4 that hangs on the screen."""
+
+    def __init__(self, stride: int = 4, *, remembers: bool = False) -> None:
+        self.stride = stride
+        self.sizes: list[tuple[int, ...]] = []
+        self.states: list[State] = []
+        self._remembers = remembers
+
+    def prepare(self, height: int, width: int) -> str:
+        return f"grid {width}x{height}"
+
+    def paint(self, pixels: Pixels, state: State) -> tuple[Pixels, State]:
+        self.sizes.append(pixels.shape[:2])
+        self.states.append(state)
+        height, width = pixels.shape[:2]
+        texture = np.tile(TEXTURE, (-(-height // 4), -(-width // 4), 1))[:height, :width]
+        return pixels // 2 + texture, {"state.0": np.ones(1)} if self._remembers else {}
+
+
+def paint_all(stylizer: Stylizer, pictures: list[Pixels]) -> list[NDArray[np.int64]]:
+    """The paintings, as signed integers."""
+    return [stylizer.stylize(Frame(picture)).pixels.astype(int) for picture in pictures]
+
+
+def windows(steps: list[tuple[int, int]]) -> list[Pixels]:
+    """A still picture seen through a window that has gone so far right and down."""
+    picture = view(size=(400, 300))
+    return [picture[20 + y : 260 + y, 20 + x : 340 + x] for x, y in steps]
+
+
+@pytest.mark.parametrize("coherence", [0.01, 0.5, 1.0])
+@pytest.mark.parametrize("step", [(1, 0), (2, 1), (3, 3), (0, 2)])
+def test_strokes_ride_along_with_a_pan(coherence: float, step: tuple[int, int]) -> None:
+    """Protects the point of it all: the strokes of a panned still picture move with it, bit for bit."""
+    steps = [(step[0] * index, step[1] * index) for index in range(8)]
+    paintings = paint_all(Stylizer(GridPainter(), coherence=coherence), windows(steps))
+    plain = paint_all(Stylizer(GridPainter(), coherence=0), windows(steps))
+    x, y = step
+    old, new = np.s_[y + 8 : -8, x + 8 : -8], np.s_[8 : -8 - y, 8 : -8 - x]
+    for before, now in itertools.pairwise(paintings):
+        assert np.array_equal(before[old], now[new])
+    assert np.abs(plain[0][old] - plain[1][new]).mean() > 20
+
+
+def test_paintings_lie_over_their_frames() -> None:
+    """Protects alignment and edges: whatever the shift, what is painted is the frame, to its last pixel."""
+
+    class Copying(GridPainter):
+        def paint(self, pixels: Pixels, state: State) -> tuple[Pixels, State]:
+            return pixels.copy(), {}
+
+    frames = windows([(index, 2 * index) for index in range(6)])
+    for painted, frame in zip(paint_all(Stylizer(Copying()), frames), frames, strict=True):
+        assert np.array_equal(painted, frame)
+    sub_pixel = [view(0.4 * index, 0.3 * index) for index in range(6)]
+    for painted, frame in zip(paint_all(Stylizer(Copying()), sub_pixel), sub_pixel, strict=True):
+        assert np.abs(painted - frame).mean() < 1
+
+
+def test_coherence_off_is_the_painter_alone() -> None:
+    """Protects the zero of the dial: byte for byte what the painter makes of each frame by itself."""
+    painter = GridPainter()
+    frames = windows([(index, 0) for index in range(4)])
+    for painted, frame in zip(paint_all(Stylizer(painter, coherence=0), frames), frames, strict=True):
+        assert np.array_equal(painted, GridPainter().paint(frame, {})[0])
+    assert set(painter.sizes) == {(240, 320)}
+
+
+@pytest.mark.parametrize("painter", [GridPainter(1), GridPainter(1, remembers=True)])
+def test_painters_without_a_grid_are_left_alone(painter: GridPainter) -> None:
+    """Protects painters that a lock can't help: they see the frames as they are."""
+    frames = windows([(index, 0) for index in range(4)])
+    for painted, frame in zip(paint_all(Stylizer(painter), frames), frames, strict=True):
+        assert np.array_equal(painted, GridPainter().paint(frame, {})[0])
+
+
+def test_a_cut_starts_anew() -> None:
+    """Protects the first frame of a shot: it is painted as the first of a clip would be, without memory."""
+    cut = [view(), view(1.5, 0), 255 - view(40, 70, zoom=6), 255 - view(40, 70, zoom=6)]
+    alone = paint_all(Stylizer(GridPainter()), cut[2:])
+    together = paint_all(Stylizer(GridPainter()), cut)
+    assert np.array_equal(together[2], alone[0]) and np.array_equal(together[3], alone[1])
+    memory = GridPainter(1, remembers=True)
+    paint_all(Stylizer(memory), cut)
+    assert [bool(state) for state in memory.states] == [False, True, False, True]
+
+
+def test_only_coherence_looks_for_cuts() -> None:
+    """Protects today's behavior at 0: memory runs on over a cut, as it always did."""
+    memory = GridPainter(1, remembers=True)
+    paint_all(Stylizer(memory, coherence=0), [view(), 255 - view(40, 70, zoom=6)])
+    assert [bool(state) for state in memory.states] == [False, True]
+
+
+def test_a_reset_and_a_new_size_start_anew() -> None:
+    """Protects seeks and changes of source: nothing of before is left."""
+    moving = [view(), view(1.5, 0)]
+    stylizer = Stylizer(GridPainter())
+    first = paint_all(stylizer, moving)
+    stylizer.reset()
+    again = paint_all(stylizer, moving)
+    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+    smaller = view(size=(200, 160))
+    assert np.array_equal(paint_all(stylizer, [smaller])[0], paint_all(Stylizer(GridPainter()), [smaller])[0])
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3), (1, 1, 3), (17, 300, 3)])
+def test_small_frames_are_painted(shape: tuple[int, int, int]) -> None:
+    """Protects the smallest sizes: same size out, and what the painter alone makes of it when nothing moves."""
+    frame = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for painted in paint_all(Stylizer(GridPainter()), [frame, frame]):
+        assert np.array_equal(painted, GridPainter().paint(frame, {})[0])
+
+
+def test_the_engine_is_prepared_for_what_it_will_get() -> None:
+    """Protects the start: no second load when the first frame comes."""
+    info = SourceInfo(320, 240, 25, 1)  # type: ignore[arg-type]
+    painter = GridPainter()
+    stylizer = Stylizer(painter)
+    said = stylizer.prepare(info)
+    stylizer.stylize(Frame(view()))
+    assert said == "grid 328x248" and painter.sizes == [(248, 328)]
+    assert Stylizer(painter, coherence=0).prepare(info) == "grid 320x240"
+
+
+def test_kept_colors_are_those_of_the_frame() -> None:
+    """Protects colors: chroma comes from the frame where it is, not from where it was painted."""
+    frames = windows([(0, 0), (1, 0)])
+    plain = paint_all(Stylizer(GridPainter()), frames)
+    kept = paint_all(Stylizer(GridPainter(), keep_colors=True), frames)
+    for painting, frame, colored in zip(plain, frames, kept, strict=True):
+        assert np.array_equal(colored, with_colors_of(painting.astype(np.uint8), frame))
+
+
+@pytest.mark.parametrize("coherence", [-0.1, 1.1, float("nan")])
+def test_coherence_outside_its_range(coherence: float) -> None:
+    """Protects the dial: beyond it is a usage error."""
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        Stylizer(GridPainter(), coherence=coherence)
+
+
+@pytest.mark.parametrize(("model", "stride"), [(nets.negative(), 4), (nets.with_previous(), 1), (nets.with_state(), 1)])
+def test_a_style_with_memory_has_no_grid_to_lock(tmp_path: Path, model: Any, stride: int) -> None:
+    """Protects recurrent styles: their memory lies where the last frame lay, so frames aren't moved."""
+    style: Style = nets.style_of(tmp_path, model, stride=4)
+    assert Painter(style).stride == stride
+
+
+def test_a_style_of_a_fixed_size_has_no_grid_to_lock(tmp_path: Path) -> None:
+    """Protects fixed sizes: frames are scaled to them, so the stride isn't one in pixels of the frame."""
+    style = nets.style_of(tmp_path, nets.negative(shape=(1, 3, 24, 20)), stride=4)
+    assert Painter(style).stride == 1
+
+
+def test_the_dial_reaches_the_video(tmp_path: Path) -> None:
+    """Protects the verbs: ``--coherence`` and the keyword arrive at the stylizer."""
+    style = nets.style_of(tmp_path, nets.negative(), stride=4)
+    with pytest.raises(UsageError, match="coherence"):
+        stylize_video("scene", tmp_path / "out", style, coherence=2.0)
+    seen: list[float] = []
+    module = importlib.import_module("allaprima.cli.video")
+    command = ["video", "scene", str(tmp_path / "out"), "--style", str(style.path), "--coherence"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "stylize_video", lambda *given, coherence, **named: seen.append(coherence))
+        patch.setattr(module, "show_result", lambda *given, **named: None)
+        patch.setattr(module, "raise_if_partial", lambda *given, **named: None)
+        assert CliRunner().invoke(app, [*command, "0.25"]).exit_code == 0
+    assert seen == [0.25]
+    assert CliRunner().invoke(app, [*command, "1.5"]).exit_code == 2
