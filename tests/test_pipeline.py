@@ -27,7 +27,7 @@ def fail_at(number: int, error: BaseException) -> Callable[[int], None]:
 def test_every_frame_arrives_painted_and_in_order() -> None:
     """Frames in = frames out, each with its own pixels and time."""
     sink = ListSink()
-    result = run(NumberedSource(100), InvertingStylizer(), sink)  # type: ignore[arg-type]
+    result = run(NumberedSource(100), InvertingStylizer(), sink)
     assert [frame.pts for frame in sink.written] == list(range(100))
     assert [int(frame.pixels[0, 0, 0]) for frame in sink.written] == [255 - number for number in range(100)]
     assert (result.frames, result.error, result.interrupted, sink.ended) == (100, None, False, "finished")
@@ -44,7 +44,7 @@ def test_a_fault_in_any_stage_ends_all_within_a_second(stage: str, error: Except
     }
     sink = ListSink(hooks["encode"])
     started = time.monotonic()
-    result = run(NumberedSource(10_000, hooks["decode"]), InvertingStylizer(hooks["stylize"]), sink)  # type: ignore[arg-type]
+    result = run(NumberedSource(10_000, hooks["decode"]), InvertingStylizer(hooks["stylize"]), sink)
     assert time.monotonic() - started < 1.0
     assert result.error is error
     assert sink.ended == "abandoned"
@@ -58,7 +58,7 @@ def test_a_fault_before_the_first_frame_is_raised_as_it_is(error: Exception) -> 
     """With nothing worth keeping there is no part to name, and bugs keep their own type."""
     sink = ListSink()
     with pytest.raises(type(error), match=str(error)):
-        run(NumberedSource(5, fail_at(0, error)), InvertingStylizer(), sink)  # type: ignore[arg-type]
+        run(NumberedSource(5, fail_at(0, error)), InvertingStylizer(), sink)
     assert sink.ended == "abandoned"
 
 
@@ -66,7 +66,7 @@ def test_stopping_keeps_the_part() -> None:
     """A stop from outside ends the run early, and the error names the part and the signal."""
     stop = threading.Event()
     sink = ListSink(lambda number: stop.set() if number == 10 else None)
-    result = run(NumberedSource(10_000), InvertingStylizer(), sink, stop=stop)  # type: ignore[arg-type]
+    result = run(NumberedSource(10_000), InvertingStylizer(), sink, stop=stop)
     assert result.interrupted and sink.ended == "abandoned"
     assert 10 < result.frames < 10 + 4 * QUEUE_FRAMES
     with pytest.raises(PartialRunError) as caught:
@@ -79,7 +79,7 @@ def test_a_slow_stage_bounds_what_is_read_ahead() -> None:
     ahead: list[int] = []
     sink = ListSink()
     source = NumberedSource(40, lambda number: ahead.append(number - len(sink.written)))
-    run(source, InvertingStylizer(seconds=0.002), sink)  # type: ignore[arg-type]
+    run(source, InvertingStylizer(seconds=0.002), sink)
     assert max(ahead) <= 2 * QUEUE_FRAMES + 4
 
 
@@ -95,14 +95,14 @@ def test_an_interrupt_in_the_calling_thread_abandons_and_passes_on() -> None:
                 raise KeyboardInterrupt
             return False
 
-    result = run(NumberedSource(10_000), InvertingStylizer(), sink, stop=Interrupting())  # type: ignore[arg-type]
+    result = run(NumberedSource(10_000), InvertingStylizer(), sink, stop=Interrupting())
     assert isinstance(result.error, KeyboardInterrupt)
     assert sink.ended == "abandoned"
 
 
 def test_result_as_json_has_counts_and_seconds_by_stage() -> None:
     """What scripts read from --json."""
-    table = run(NumberedSource(10), InvertingStylizer(), ListSink()).to_dict()  # type: ignore[arg-type]
+    table = run(NumberedSource(10), InvertingStylizer(), ListSink()).to_dict()
     assert table["frames"] == 10 and table["whole"] is True
     assert set(table["stages"]) == {"decode", "stylize", "encode"}
 

@@ -7,17 +7,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from .errors import AllaprimaError, PartialRunError
 from .frame import Frame
 from .sink import Sink, SinkResult
 from .source import Source
-from .stylizer import Stylizer
 
 QUEUE_FRAMES = 3
 """Frames waiting between two stages: 19 MB each way at 1080p."""
 _POLL_SECONDS = 0.05
+
+
+class FrameStylizer(Protocol):
+    """What the pipeline asks of its middle stage: a stylizer, or several side by side."""
+
+    def stylize(self, frame: Frame) -> Frame:
+        """Paint one frame."""
 
 
 @dataclass
@@ -127,7 +133,7 @@ class _Run:
 
 def run(
     source: Source,
-    stylizer: Stylizer,
+    stylizer: FrameStylizer,
     sink: Sink,
     *,
     on_frame: Callable[[Frame, Frame, int], None] = lambda before, after, count: None,

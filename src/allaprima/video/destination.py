@@ -25,7 +25,8 @@ class Destination:
 
     def __init__(self, path: Path, source: str | None, *, overwrite: bool) -> None:
         self.path = path
-        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
+        self.part = path.with_name(f".{path.stem}.part{path.suffix}")
+        """Where the file is until it is whole."""
         if source not in (None, "-") and path.exists() and Path(str(source)).exists() and path.samefile(str(source)):
             raise SinkError(f"{path} is the input itself; write to another name")
         if path.is_dir():
@@ -38,7 +39,7 @@ class Destination:
     @property
     def url(self) -> str:
         """What FFmpeg writes to."""
-        return f"file:{self._part}"
+        return f"file:{self.part}"
 
     def check(self) -> None:
         """Make the part file, so that a place that can't be written is known before painting.
@@ -47,7 +48,7 @@ class Destination:
             SinkError: no permission, no space, a read-only file system.
         """
         try:
-            self._part.write_bytes(b"")
+            self.part.write_bytes(b"")
         except OSError as error:
             raise SinkError(self.why(error, "")) from error
 
@@ -63,17 +64,17 @@ class Destination:
 
     def keep(self) -> None:
         """The part is whole: give it its name."""
-        self._part.replace(self.path)
+        self.part.replace(self.path)
 
     def keep_part(self) -> Path:
         """The part is all there will be: give it the name ``STEM.partial.EXT``."""
         kept = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
-        self._part.replace(kept)
+        self.part.replace(kept)
         return kept
 
     def discard(self) -> None:
         """Remove the part."""
-        self._part.unlink(missing_ok=True)
+        self.part.unlink(missing_ok=True)
 
     def why(self, error: Exception, codec: str) -> str:
         """One line for what went wrong while writing."""
