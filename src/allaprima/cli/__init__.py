@@ -10,8 +10,10 @@ import typer
 from .. import __version__
 from ..errors import AllaprimaError
 from . import styles, train
+from .compare import compare
 from .demo import demo
 from .doctor import doctor
+from .evaluate import evaluate
 from .image import image
 from .video import video
 
@@ -21,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (video, image, demo, doctor):
+for verb in (video, image, compare, demo, evaluate, doctor):
     app.command()(verb)
 app.add_typer(styles.app, name="styles")
 app.add_typer(train.app, name="train")

@@ -1,0 +1,151 @@
+"""``allaprima evaluate`` from the command line: JSON, cards, reports, and batches with something bad in them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from clips import make
+from nets import negative
+
+from allaprima.cli import run
+from allaprima.measure import evaluation, material
+from allaprima.picture import write_picture
+from allaprima.style import Card, Style, write_style
+
+SIZE = (160, 96)
+FIGURES = {
+    "style", "style_score", "content", "shift", "noise", "warp", "warp_untouched", "e_stab", "sharpness"
+}  # fmt: skip
+
+
+def sliding(index: int, width: int, height: int) -> np.ndarray:
+    """A picture that slides by two pixels a frame."""
+    rough = np.random.default_rng(3).standard_normal((height, width + 60, 3)).astype(np.float32)
+    smooth = cv2.GaussianBlur(rough, (0, 0), 2)
+    whole = np.clip(130 + 25 * smooth / smooth.std(), 60, 200).astype(np.uint8)
+    return np.ascontiguousarray(whole[:, 2 * index : 2 * index + width])
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder of one picture and one clip; a protocol of small pictures; no loss network."""
+    monkeypatch.setattr(material, "PICTURE_SIZE", SIZE)
+    monkeypatch.setattr(material, "CLIP_SIZE", SIZE)
+    monkeypatch.setattr(material, "scene_suite", list)
+    monkeypatch.setattr(evaluation, "_TIMING_ROUNDS", 1)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    folder = tmp_path / "data"
+    (folder / "content-test").mkdir(parents=True)
+    (folder / "clips").mkdir()
+    write_picture(folder / "content-test" / "one.png", sliding(0, *SIZE), like=None, overwrite=False)
+    make(folder / "clips" / "slide.mp4", frames=5, size=SIZE, picture=sliding)
+    return folder
+
+
+@pytest.fixture
+def style(tmp_path: Path) -> Path:
+    path = tmp_path / "negative.onnx"
+    write_style(path, negative(), Card("Negative"))
+    return path
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any]]:
+    code = run(["evaluate", *map(str, arguments), "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_json_holds_every_figure_and_the_protocol(data: Path, style: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who reads the JSON finds the figures, both rows, and what they were measured on; the negative is as steady as
+    the clip."""
+    code, found = evaluated(capsys, style, "--data", data)
+    assert code == 0
+    assert [row["coherence"] for row in found["rows"]] == [0.0, evaluation.DEFAULT_COHERENCE]
+    row = found["rows"][0]
+    assert set(row) >= FIGURES
+    assert set(row["shift"]) == {"1", "2", "2.6", "stride"}
+    assert set(row["noise"]) == {"1", "2", "4"}
+    assert row["warp"] == pytest.approx(row["warp_untouched"], rel=1e-3)
+    assert row["placement"] == "onnxruntime f32 on cpu"
+    assert found["protocol"]["clips"] == {"slide": 5}
+    assert found["protocol"]["pictures"]["names"] == ["one"]
+    assert found["machine"]["cpu"]
+    assert row["style"] is None and any("train" in note for note in row["notes"])
+
+
+def test_card_keeps_what_was_measured(data: Path, style: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A measured style says so wherever it goes: figures, date, machine, commit, data names."""
+    before = Style.open(style)
+    assert evaluated(capsys, style, "--data", data, "--write-card")[0] == 0
+    after = Style.open(style)
+    measured = after.card.measurements
+    assert measured["warp"] is not None and measured["coherence_off"]["coherence"] == 0
+    assert {"date", "machine", "commit"} <= set(measured)
+    assert measured["data"]["clips"] == ["slide"]
+    assert after.card.weights_sha256 == before.card.weights_sha256
+
+
+def test_report_is_written(data: Path, style: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One command leaves a page with the style's name and its pictures."""
+    report = tmp_path / "report.html"
+    assert evaluated(capsys, style, "--data", data, "--report", report)[0] == 0
+    page = report.read_text(encoding="utf-8")
+    assert "negative" in page and "data:image/" in page and "worst frame" in page
+
+
+def test_a_bad_clip_is_named_and_the_rest_goes_on(data: Path, style: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Clips of one frame and files that are no video cost a line each and the exit code, not the batch."""
+    make(data / "clips" / "short.mp4", frames=1, size=SIZE)
+    (data / "clips" / "broken.mp4").write_bytes(b"no video")
+    code, found = evaluated(capsys, style, "--data", data)
+    assert code == 3
+    assert {failure["name"] for failure in found["failures"]} == {"short.mp4", "broken.mp4"}
+    assert found["rows"][0]["warp"] is not None
+
+
+def test_a_peer_without_a_card_is_measured_beside(
+    data: Path, style: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--range`` is for the files that need it; the others keep their cards."""
+    peer = tmp_path / "peer.onnx"
+    onnx.save(negative(255.0), peer)
+    code, found = evaluated(capsys, style, "--data", data, "--against", peer, "--range", "0-255", "--stride", "4")
+    assert code == 0
+    assert [(row["name"], row["against"]) for row in found["rows"]] == [
+        ("negative", False), ("negative", False), ("peer", True), ("peer", True)
+    ]  # fmt: skip
+    assert found["rows"][2]["stride"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["great-wave", "--data", "nowhere"], 2, "no folder"),
+        (["great-wave", "--style-image", "a.png", "--style-image", "b.png"], 2, "one for each"),
+        (["no-such-style"], 5, "no-such-style"),
+        (["great-wave", "--clips", "nowhere"], 3, "can't list"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    arguments: list[str], code: int, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Mistakes are told before minutes are spent, with the documented exit code."""
+    assert run(["evaluate", *arguments]) == code
+    error = capsys.readouterr().err
+    assert word in error and error.count("\n") == 1
+
+
+def test_no_card_to_write_on(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other people's files stay as they are."""
+    foreign = tmp_path / "foreign.onnx"
+    onnx.save(negative(), foreign)
+    before = foreign.read_bytes()
+    assert run(["evaluate", str(foreign), "--range", "0-1", "--data", str(data), "--write-card"]) == 2
+    assert "no allaprima card" in capsys.readouterr().err
+    assert foreign.read_bytes() == before
