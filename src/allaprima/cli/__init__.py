@@ -10,6 +10,7 @@ import typer
 from .. import __version__
 from ..errors import AllaprimaError
 from . import styles, train
+from .bench import bench
 from .compare import compare
 from .demo import demo
 from .doctor import doctor
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (video, image, compare, demo, evaluate, doctor):
+for verb in (video, image, compare, demo, evaluate, bench, doctor):
     app.command()(verb)
 app.add_typer(styles.app, name="styles")
 app.add_typer(train.app, name="train")

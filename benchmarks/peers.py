@@ -1,0 +1,203 @@
+"""allaprima beside its peers: quality, steadiness, speed and memory in one run, and the page that shows them.
+
+    python benchmarks/peers.py --data DATA --peers PEERS [--vgg VGG.safetensors] [--json FILE] [--docs PAGE.md]
+
+DATA holds ``clips``, ``content-test``, ``flow`` and ``styles``; PEERS holds ``fast_neural_style-NAME.onnx`` and their
+paintings ``style-NAME.jpg``. Nothing else should run meanwhile. The JSON file is written part by part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters import UNTOUCHED, Peer, StyleFile, all_peers
+from document import document, failures_of
+from end_to_end import memory, whole
+from net_alone import nets_alone
+
+from allaprima.errors import AllaprimaError, UsageError
+from allaprima.measure.evaluation import Evaluation, Subject, evaluate
+from allaprima.measure.machine import describe_machine
+from allaprima.measure.material import load_material
+from allaprima.measure.speed import Bench, Plan
+from allaprima.stylizer import Stylizer
+
+SIZE = (540, 720)
+"""(height, width) of the nets alone and of whole commands."""
+BENCH_SIZES = ((256, 256), (512, 512), (720, 540), (1280, 720), (1920, 1080))
+"""(width, height), for the plot of time against size."""
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+_PLOTTED_CLIP = "sintel-cave"
+_STARTED = time.monotonic()
+
+
+def say(what: str) -> None:
+    """Tell of the progress, with the time that has passed."""
+    minutes, seconds = divmod(int(time.monotonic() - _STARTED), 60)
+    print(f"[{minutes:3d}:{seconds:02d}] {what}", file=sys.stderr, flush=True)
+
+
+def subject_of(peer: Peer) -> Subject:
+    """A peer as ``evaluate`` takes it, with a painter of its own for each row, loaded when its turn comes."""
+    return Subject(
+        peer.name,
+        lambda dial: Stylizer(peer.painter(), coherence=dial),
+        peer.stride,
+        peer.read_painting(),
+        peer.why_no_painting,
+        peer.against,
+    )
+
+
+def bench(peers: Sequence[Peer]) -> dict[str, Any]:
+    """Our styles and one published net in all engines and precisions, size by size."""
+    files = [peer for peer in peers if isinstance(peer, StyleFile)]
+    rivals = [peer.style for peer in files if peer.against][:1]
+    styles = [peer.style for peer in files if not peer.against] + rivals
+    found = Bench(Plan(styles, BENCH_SIZES, stages=True), say=lambda what: say(f"bench: {what}")).run()
+    for row in found["rows"]:
+        row["against"] = row["style"] in {style.name for style in rivals}
+    return found
+
+
+def draw(found: dict[str, Any], folder: Path) -> list[tuple[str, Path]]:
+    """Write the plots of what was measured; title and file of each."""
+    from allaprima.measure import plots
+
+    figures = {}
+    marks = plots.style_marks(found.get("quality"), found.get("bench"))
+    if "quality" in found:
+        quality = found["quality"]
+        clips = list(quality["protocol"]["clips"])
+        figures["Flicker against style"] = "pareto", plots.pareto(quality, marks)
+        if clips:
+            clip = _PLOTTED_CLIP if _PLOTTED_CLIP in clips else clips[0]
+            # The untouched clip has a line of its own; peers in both rows would hide everything else.
+            rows = [row for row in quality["rows"] if not row["against"] or not row["coherence"]]
+            few = {**quality, "rows": [row for row in rows if row["name"] != UNTOUCHED]}
+            title = f"Flicker over time, {clip}; peers as they are, without coherence"
+            figures[title] = "flicker", plots.flicker_series(few, clip, marks)
+    if "bench" in found:
+        figures["Time against size"] = "time", plots.time_against_size(found["bench"], marks)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for title, (name, figure) in figures.items():
+        path = folder / f"benchmarks-{name}.svg"
+        plots.save_figure(figure, path)
+        written.append((title, path))
+    return written
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything that was asked for, saved part by part."""
+    peers = all_peers(options.data, options.peers, options.also)
+    subjects = [subject_of(peer) for peer in peers]
+    found: dict[str, Any] = {
+        "kind": "peers",
+        "machine": describe_machine(),
+        "peers": [
+            {
+                "name": peer.name,
+                "about": peer.about,
+                "against": peer.against,
+                "stride": peer.stride,
+                "painting": peer.painting.name if peer.painting else None,
+                "why_no_painting": peer.why_no_painting,
+            }
+            for peer in peers
+        ],
+    }
+
+    def keep(name: str, part: dict[str, Any]) -> None:
+        found[name] = part
+        if options.json:
+            write(options.json, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+    def keep_rows(evaluation: Evaluation) -> None:
+        keep("quality", evaluation.to_dict())
+
+    if options.only in (None, "speed"):
+        keep("nets", nets_alone(peers, SIZE, options.rounds * 3, say))
+        keep("bench", bench(peers))
+    if options.only in (None, "whole"):
+        clips = options.data / "clips"
+        with tempfile.TemporaryDirectory(prefix="allaprima-") as name:
+            size, frames, rounds = SIZE, options.frames, options.rounds
+            source = clips / "bbb-opening.mp4"
+            keep("whole", whole(peers, source, Path(name), size=size, frames=frames, rounds=rounds, say=say))
+            keep("memory", memory(peers, clips / "game-openarena-island.mp4", Path(name), say))
+    if options.only in (None, "quality"):
+        material = load_material(options.data)
+
+        def on_progress(what: str, done: int, total: int) -> None:
+            say(f"quality, {done + 1} of {total}: {what}")
+
+        keep_rows(evaluate(subjects, material, vgg=options.vgg, on_progress=on_progress, on_row=keep_rows))
+    return found
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options.
+
+    Raises:
+        UsageError: a folder or file isn't there.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("data", "peers"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--vgg", help="weights of the loss network; else ALLAPRIMA_VGG, or a download")
+    parser.add_argument("--also", type=Path, nargs="+", default=[], metavar="FILE", help="further styles of allaprima")
+    parser.add_argument("--only", choices=["quality", "speed", "whole"])
+    parser.add_argument("--frames", type=int, default=600, help="of the clip for whole commands; at least 20")
+    parser.add_argument("--rounds", type=int, default=3, help="of whole commands; nets alone take three times as many")
+    parser.add_argument("--json", type=Path, help="write every figure here")
+    parser.add_argument("--docs", type=Path, help="the page; a whole run writes docs/benchmarks.md by itself")
+    options = parser.parse_args(arguments)
+    for folder in (options.data, options.peers):
+        if not folder.is_dir():
+            raise UsageError(f"no folder '{folder}'")
+    if options.vgg and not Path(options.vgg).is_file():
+        raise UsageError(f"no file '{options.vgg}'")
+    if options.frames < 20 or options.rounds < 1:
+        raise UsageError("--frames must be at least 20, and --rounds at least 1")
+    if options.docs is None and options.only is None:
+        options.docs = PAGE
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write, and tell what couldn't be measured by the exit code."""
+    try:
+        options = parse(arguments)
+        found = measure(options)
+        if options.docs:
+            images = draw(found, options.docs.parent / "images")
+            relative = [(title, path.relative_to(options.docs.parent)) for title, path in images]
+            write(options.docs, document(found, relative))
+            say(f"wrote {options.docs}")
+        else:
+            print(document(found))
+    except AllaprimaError as error:
+        print(f"peers.py: {error}", file=sys.stderr)
+        return error.exit_code
+    for failure in failures_of(found):
+        say(f"not measured: {failure['name']}: {failure['error']}")
+    return 1 if failures_of(found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
