@@ -9,7 +9,7 @@ import onnxruntime as ort
 from adapters import Net, Peer
 
 from allaprima.errors import AllaprimaError
-from allaprima.measure.timing import Clocks, ratio, run_in_turn, summarize
+from allaprima.measure.speed.timing import Clocks, ratio, run_in_turn, summarize
 
 _WARM_UP = 2
 
@@ -34,7 +34,8 @@ def nets_alone(peers: Sequence[Peer], size: tuple[int, int], rounds: int, say: S
 
     Returns:
         ``rounds``, ``warm_up``, ``rows`` (``name``, ``against``, ``size`` as WxH, ``mib`` of the graph, and times as
-        :func:`~allaprima.measure.timing.summarize` gives them), ``ratios`` (see :func:`pairwise`) and ``failures``.
+        :func:`~allaprima.measure.speed.timing.summarize` gives them), ``ratios`` (see :func:`pairwise`) and
+        ``failures``.
     """
     failures: list[dict[str, str]] = []
     nets: dict[str, Net] = {}

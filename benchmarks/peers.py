@@ -23,10 +23,10 @@ from end_to_end import memory, whole
 from net_alone import nets_alone
 
 from allaprima.errors import AllaprimaError, UsageError
-from allaprima.measure.evaluation import Evaluation, Subject, evaluate
 from allaprima.measure.machine import describe_machine
-from allaprima.measure.material import load_material
-from allaprima.measure.speed import Bench, Plan
+from allaprima.measure.quality.evaluation import Evaluation, Subject, evaluate
+from allaprima.measure.quality.material import load_material
+from allaprima.measure.speed.bench import Bench, Plan
 from allaprima.stylizer import Stylizer
 
 SIZE = (540, 720)
@@ -69,7 +69,7 @@ def bench(peers: Sequence[Peer]) -> dict[str, Any]:
 
 def draw(found: dict[str, Any], folder: Path) -> list[tuple[str, Path]]:
     """Write the plots of what was measured; title and file of each."""
-    from allaprima.measure import plots
+    from allaprima.measure.report import plots
 
     figures = {}
     marks = plots.style_marks(found.get("quality"), found.get("bench"))
@@ -86,6 +86,8 @@ def draw(found: dict[str, Any], folder: Path) -> list[tuple[str, Path]]:
             figures[title] = "flicker", plots.flicker_series(few, clip, marks)
     if "bench" in found:
         figures["Time against size"] = "time", plots.time_against_size(found["bench"], marks)
+        figures["Latency by stage"] = "stages", plots.stages(found["bench"])
+        figures["How near to the machine's peak"] = "roofline", plots.roofline(found["bench"], marks)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for title, (name, figure) in figures.items():
@@ -158,18 +160,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "peers"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+        parser.add_argument(f"--{name}", type=Path, help="folder, see above")
     parser.add_argument("--vgg", help="weights of the loss network; else ALLAPRIMA_VGG, or a download")
     parser.add_argument("--also", type=Path, nargs="+", default=[], metavar="FILE", help="further styles of allaprima")
     parser.add_argument("--only", choices=["quality", "speed", "whole"])
     parser.add_argument("--frames", type=int, default=600, help="of the clip for whole commands; at least 20")
     parser.add_argument("--rounds", type=int, default=3, help="of whole commands; nets alone take three times as many")
     parser.add_argument("--json", type=Path, help="write every figure here")
+    parser.add_argument("--render", type=Path, metavar="JSON", help="measure nothing: write the page of an earlier run")
     parser.add_argument("--docs", type=Path, help="the page; a whole run writes docs/benchmarks.md by itself")
     options = parser.parse_args(arguments)
-    for folder in (options.data, options.peers):
-        if not folder.is_dir():
-            raise UsageError(f"no folder '{folder}'")
+    for name in ("data", "peers") if options.render is None else ():
+        folder = getattr(options, name)
+        if folder is None or not folder.is_dir():
+            raise UsageError(f"--{name} must name a folder")
+    if options.render and not options.render.is_file():
+        raise UsageError(f"no file '{options.render}'")
     if options.vgg and not Path(options.vgg).is_file():
         raise UsageError(f"no file '{options.vgg}'")
     if options.frames < 20 or options.rounds < 1:
@@ -183,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write, and tell what couldn't be measured by the exit code."""
     try:
         options = parse(arguments)
-        found = measure(options)
+        found = json.loads(options.render.read_text(encoding="utf-8")) if options.render else measure(options)
         if options.docs:
             images = draw(found, options.docs.parent / "images")
             relative = [(title, path.relative_to(options.docs.parent)) for title, path in images]

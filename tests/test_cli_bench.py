@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,9 @@ import typer
 
 from allaprima.cli.bench import bench
 from allaprima.errors import SinkError, StyleError, UsageError
-from allaprima.measure import roofline, speed
+from allaprima.measure.report import page
+from allaprima.measure.speed import bench as speed
+from allaprima.measure.speed import roofline
 
 PLAIN = ["--engines", "onnxruntime", "--precisions", "f32", "--rounds", "2", "--threads", "1"]
 
@@ -98,9 +98,9 @@ def test_report(net: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     """Protects the report: it gets the same dict that --json prints, after that was printed."""
     no_memory(monkeypatch)
     written: list[Any] = []
-    report = types.ModuleType("allaprima.measure.report")
-    report.write_report = lambda path, *, bench: written.append((path, bench, capsys.readouterr().out))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "allaprima.measure.report", report)
+    monkeypatch.setattr(
+        page, "write_report", lambda path, *, bench: written.append((path, bench, capsys.readouterr().out))
+    )
     path = tmp_path / "report.html"
     assert run("--styles", net, "--sizes", "32x32", "--json", "--report", str(path), *PLAIN) == 0
     ((where, given, printed),) = written
@@ -117,7 +117,7 @@ def test_report(net: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
         (["--precisions", "f64"], UsageError, "--precisions doesn't know 'f64'"),
         (["--styles", "no-such-style"], StyleError, "unknown style"),
         (["--stride", "4"], UsageError, "--range"),
-        (["--report", "/no/such/folder/report.html"], SinkError, "make it first"),
+        (["--report", "/no/such/folder/report.html"], SinkError, "create it first"),
     ],
 )
 def test_bad_options(arguments: list[str], error: type[Exception], says: str) -> None:

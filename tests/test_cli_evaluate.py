@@ -15,7 +15,7 @@ from clips import make
 from nets import negative
 
 from allaprima.cli import run
-from allaprima.measure import evaluation, material
+from allaprima.measure.quality import evaluation, material
 from allaprima.picture import write_picture
 from allaprima.style import Card, Style, write_style
 

@@ -13,10 +13,11 @@ import pytest
 
 from allaprima.errors import SourceError
 from allaprima.frame import Frame, Pixels
-from allaprima.measure import evaluation
-from allaprima.measure.evaluation import Evaluation, Subject, evaluate
-from allaprima.measure.material import Failure, Material
-from allaprima.measure.sequences import scene_suite
+from allaprima.measure.failure import Failure
+from allaprima.measure.quality import evaluation
+from allaprima.measure.quality.evaluation import Evaluation, Subject, evaluate
+from allaprima.measure.quality.material import Material
+from allaprima.measure.quality.sequences import scene_suite
 from allaprima.stylizer import DEFAULT_COHERENCE, Stylizer
 
 HEIGHT, WIDTH = 96, 208

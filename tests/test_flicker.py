@@ -8,7 +8,7 @@ import pytest
 
 from allaprima.errors import StyleError, UsageError
 from allaprima.frame import Pixels
-from allaprima.measure.flicker import Paint, noise_gain, shift_error
+from allaprima.measure.quality.flicker import Paint, noise_gain, shift_error
 
 
 def picture(height: int = 120, width: int = 200, seed: int = 0) -> Pixels:

@@ -10,7 +10,7 @@ import pytest
 
 from allaprima.errors import StyleError, UsageError
 from allaprima.frame import Pixels
-from allaprima.measure.image_quality import blob_count, find_blobs, grid_energy, sharpness, ssim
+from allaprima.measure.quality.image_quality import blob_count, find_blobs, grid_energy, sharpness, ssim
 
 
 def flat(level: int = 128, height: int = 96, width: int = 128) -> Pixels:

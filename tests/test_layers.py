@@ -10,7 +10,7 @@ import pytest
 from onnx import ModelProto
 
 from allaprima.errors import EngineError
-from allaprima.measure.layers import Layer, multiply_adds, profile_model, profile_style
+from allaprima.measure.speed.layers import Layer, multiply_adds, profile_model, profile_style
 
 HEIGHT, WIDTH = 12, 10
 

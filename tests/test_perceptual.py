@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 
 from allaprima.errors import StyleError, TrainingError
 from allaprima.frame import Pixels
-from allaprima.measure import perceptual
-from allaprima.measure.perceptual import Painting, PerceptualMeter, own_crops, resize_painting
+from allaprima.measure.quality import perceptual
+from allaprima.measure.quality.perceptual import Painting, PerceptualMeter, own_crops, resize_painting
 from allaprima.train.vgg import VGG16Features
 
 VGG_WIDTHS = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 17: 512, 19: 512, 21: 512}

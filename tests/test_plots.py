@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from allaprima.errors import MissingExtraError, SinkError
-from allaprima.measure import plots
+from allaprima.measure.report import plots
 
 pytest.importorskip("matplotlib")
 

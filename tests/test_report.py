@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from allaprima.errors import MissingExtraError, SinkError
-from allaprima.measure.report import ReportPicture, write_report
+from allaprima.measure.report.page import ReportPicture, write_report
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

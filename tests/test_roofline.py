@@ -9,8 +9,17 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from allaprima.measure import roofline
-from allaprima.measure.roofline import Contender, Peak, Peaks, Position, copy_speed, fastest, measure_peaks, position
+from allaprima.measure.speed import roofline
+from allaprima.measure.speed.roofline import (
+    Contender,
+    Peak,
+    Peaks,
+    Position,
+    copy_speed,
+    fastest,
+    measure_peaks,
+    position,
+)
 
 HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
 

@@ -12,8 +12,8 @@ import pytest
 
 from allaprima.errors import SourceError
 from allaprima.frame import Frame, Pixels
-from allaprima.measure.motion import inside, read_flow, warp
-from allaprima.measure.sequences import (
+from allaprima.measure.quality.motion import inside, read_flow, warp
+from allaprima.measure.quality.sequences import (
     SUITE,
     find_sequences,
     measure_stability,
@@ -197,17 +197,18 @@ def test_middlebury(tmp_path: Path) -> None:
     assert result.valid_fraction == pytest.approx(0.5 * 38 / 40)
 
 
-def test_scene_flow(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["pfm", "flo"])
+def test_scene_flow(tmp_path: Path, suffix: str) -> None:
     """Protects the layout of FlyingThings3D and Monkaa: the past first, the future where it lacks, the ends unused."""
     for base in ("TRAIN/A/0000", "monkey_x2"):
         for index in range(6, 10):
             write(tmp_path / "frames_finalpass" / base / "left" / f"{index:04d}.png", frame(index))
             write(tmp_path / "frames_finalpass" / base / "right" / f"{index:04d}.png", frame(0))
             future = tmp_path / "optical_flow" / base / "into_future" / "left"
-            write(future / f"OpticalFlowIntoFuture_{index:04d}_L.pfm", vectors(-2))
+            write(future / f"OpticalFlowIntoFuture_{index:04d}_L.{suffix}", vectors(-2))
             past = tmp_path / "optical_flow" / base / "into_past" / "left"
             if index != 8:
-                write(past / f"OpticalFlowIntoPast_{index:04d}_L.pfm", vectors(2))
+                write(past / f"OpticalFlowIntoPast_{index:04d}_L.{suffix}", vectors(2))
     found = find_sequences(tmp_path)
     assert [s.name for s in found] == ["frames_finalpass/monkey_x2", "frames_finalpass/TRAIN/A/0000"]
     for sequence in found:

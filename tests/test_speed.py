@@ -13,12 +13,13 @@ import pytest
 
 from allaprima.engine import Engine, Feeds, Placement
 from allaprima.errors import AllaprimaError, EngineError, SourceError, StyleError
-from allaprima.measure import speed, stages
-from allaprima.measure.memory import resident_mib
-from allaprima.measure.roofline import Contender, Peak, Peaks
-from allaprima.measure.speed import Bench, Plan, Tools, placements, whole_frames
-from allaprima.measure.stages import StageClip
-from allaprima.measure.timing import (
+from allaprima.measure.speed import bench as speed
+from allaprima.measure.speed import stages
+from allaprima.measure.speed.bench import Bench, Plan, Tools, placements, whole_frames
+from allaprima.measure.speed.memory import resident_mib
+from allaprima.measure.speed.roofline import Contender, Peak, Peaks
+from allaprima.measure.speed.stages import StageClip
+from allaprima.measure.speed.timing import (
     Clocks,
     Neighbors,
     Stage,

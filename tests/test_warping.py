@@ -10,8 +10,8 @@ import pytest
 
 from allaprima.errors import SourceError, StyleError
 from allaprima.frame import Frame, Pixels
-from allaprima.measure.motion import consistent, estimate, inside, warp
-from allaprima.measure.warping import StabilityError, WarpError, measure_warp
+from allaprima.measure.quality.motion import consistent, estimate, inside, warp
+from allaprima.measure.quality.warping import StabilityError, WarpError, measure_warp
 
 
 def picture(height: int = 120, width: int = 200, seed: int = 0, middle: int = 130) -> Pixels:

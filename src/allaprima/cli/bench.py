@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from ..engine import ENGINES, PRECISIONS
-from ..errors import AllaprimaError, SinkError, UsageError
+from ..errors import AllaprimaError, UsageError
+from ..measure.failure import Failure
 from ..style import Style, bundled_styles
 from .options import JsonOption, RangeOption, StrideOption, ThreadsOption, open_one_of, parse_size
 from .progress import Reporter
 
+_SIZES = "256x256,512x512,720x540,1280x720,1920x1080,3840x2160"
 _QUIET = 0.05
 """Share of the CPU that others may take before a person is told."""
 
@@ -24,7 +26,7 @@ def bench(
     styles: Annotated[
         str | None, typer.Option(help="Bundled styles or style files, A,B,…; all bundled ones if left out.")
     ] = None,
-    sizes: Annotated[str, typer.Option(help="Widths and heights, 1280x720,….")] = "256x256,512x512,720x540,1280x720",
+    sizes: Annotated[str, typer.Option(help="Widths and heights.")] = _SIZES,
     engines: Annotated[
         str | None, typer.Option(help="onnxruntime,openvino; those installed if left out.", show_default=False)
     ] = None,
@@ -48,12 +50,12 @@ def bench(
     _check(chosen_engines, ENGINES, "--engines")
     _check(chosen_precisions, PRECISIONS, "--precisions")
     names = _items(styles) or [path.stem for path in bundled_styles()]
-    if report is not None and not report.parent.is_dir():
-        raise SinkError(f"the folder {report.parent} doesn't exist; make it first")
+    from ..measure.report.page import check_report, write_report
+    from ..measure.speed.bench import Bench, Plan
+
+    if report is not None:
+        check_report(report)
     opened, failures = _open(names, value_range, stride)
-
-    from ..measure.speed import Bench, Plan
-
     plan = Plan(
         styles=opened,
         sizes=wanted,
@@ -79,11 +81,9 @@ def bench(
     for name, error in measurement.failures:
         reporter.say(f"allaprima: {name}: {error}")
     if report is not None:
-        from ..measure.report import write_report
-
         write_report(report, bench=result)
     if measurement.failures:
-        raise typer.Exit(measurement.failures[0][1].exit_code)
+        raise typer.Exit(measurement.failures[0].error.exit_code)
 
 
 def _items(text: str | None) -> list[str] | None:
@@ -98,9 +98,7 @@ def _check(given: list[str] | None, known: tuple[str, ...], option: str) -> None
             raise UsageError(f"{option} doesn't know '{name}'; known: {', '.join(known)}")
 
 
-def _open(
-    names: list[str], value_range: str | None, stride: int | None
-) -> tuple[list[Style], list[tuple[str, AllaprimaError]]]:
+def _open(names: list[str], value_range: str | None, stride: int | None) -> tuple[list[Style], list[Failure]]:
     """The styles that open, and those that don't.
 
     Raises:
@@ -113,9 +111,9 @@ def _open(
         except UsageError:
             raise
         except AllaprimaError as error:
-            failures.append((name, error))
+            failures.append(Failure(name, error))
     if not opened:
-        raise failures[0][1]
+        raise failures[0].error
     return opened, failures
 
 

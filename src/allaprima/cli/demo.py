@@ -13,7 +13,7 @@ import typer
 from ..api import stylize_video
 from ..errors import StyleError
 from ..frame import Frame, Pixels
-from ..measure.warping import WarpError
+from ..measure.quality.warping import WarpError
 from ..painter import Painter
 from ..picture import write_picture
 from ..pipeline import raise_if_partial

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import UsageError
-from ..frame import Pixels
 from ..painter import Painter
 from ..picture import read_picture
 from ..style import CARD_KEY, Style, write_style
@@ -90,10 +89,10 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure how well and how steadily styles paint, with coherence off and at its default."""
-    from ..measure.evaluation import Subject
-    from ..measure.evaluation import evaluate as measure
-    from ..measure.material import load_material
-    from ..measure.report import check_report, write_report
+    from ..measure.quality.evaluation import Subject
+    from ..measure.quality.evaluation import evaluate as measure
+    from ..measure.quality.material import load_material
+    from ..measure.report.page import check_report, write_report
 
     if report is not None:
         check_report(report)
@@ -105,17 +104,22 @@ def evaluate(
     if write_card:
         _check_cards(opened)
 
-    def subject(style: Style, painting: Path | None, *, rival: bool) -> Subject:
+    def subject(style: Style, named: Path | None, *, rival: bool) -> Subject:
+        painting = None if named is None else read_picture(named).pixels
+        model = painting if "style" in style.card.inputs else None
+
         def stylizer(dial: float) -> Stylizer:
             # A painter for each row: rows paint at sizes of their own, and an engine is loaded for one.
-            painter = Painter(style, engine=engine, precision=precision, device=device, threads=threads)
+            painter = Painter(
+                style, style_image=model, engine=engine, precision=precision, device=device, threads=threads
+            )
             return Stylizer(painter, coherence=dial)
 
         return Subject(
             style.name,
             stylizer,
             style.card.stride,
-            _read(painting),
+            painting,
             "no painting is known: name it with --style-image" if not rival else "no painting: say FILE.onnx=PAINTING",
             rival,
             threads,
@@ -148,10 +152,6 @@ def evaluate(
         _show(result, reporter)
     if found.failures:
         raise typer.Exit(found.failures[0].error.exit_code)
-
-
-def _read(painting: Path | None) -> Pixels | None:
-    return None if painting is None else read_picture(painting).pixels
 
 
 def _paintings(styles: list[Style], named: list[Path], data: Path | None) -> list[Path | None]:

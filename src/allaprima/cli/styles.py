@@ -31,10 +31,11 @@ def list_styles(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps([describe(style) for style in styles], ensure_ascii=False))
         return
-    table = Table("name", "after", "style score", "shift error", "noise gain")
+    table = Table("name", "after", "style score", "shift error", "noise gain", "warp error")
     for style in styles:
         card, measured = style.card, style.card.measurements
-        figures = [measured.get("style_score"), measured.get("shift", {}).get("1"), measured.get("noise", {}).get("2")]
+        shift, noise = measured.get("shift", {}), measured.get("noise", {})
+        figures = [measured.get("style_score"), shift.get("1"), noise.get("2"), measured.get("warp")]
         shown = ["-" if figure is None else f"{figure:.2f}" for figure in figures] if measured else ["not measured"]
         table.add_row(style.name, ", ".join(filter(None, (card.title, card.artist, card.year))), *shown)
     Console().print(table)

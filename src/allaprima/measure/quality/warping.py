@@ -13,9 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..cuts import is_cut
-from ..errors import SourceError
-from ..frame import Frame, Pixels
+from ...cuts import is_cut
+from ...errors import SourceError
+from ...frame import Frame, Pixels
 from .motion import Mask, Motion, check_size_kept, estimate, inside, size_of, warp
 
 Stylize = Callable[[Frame], Frame]
@@ -88,7 +88,8 @@ class WarpError:
 
     Short term s is the frame before, long term the first of the shot, as in Lai et al., "Learning Blind Video
     Temporal Consistency", ECCV 2018 (there squared). Motion is estimated on the *input* between the two frames that
-    are compared, by :func:`~allaprima.measure.motion.estimate`; or it is given, for neighbors alone. Warping is cubic.
+    are compared, by :func:`~allaprima.measure.quality.motion.estimate`; or it is given, for neighbors alone. Warping
+    is cubic.
     A shot ends where :func:`~allaprima.cuts.is_cut` finds a cut, and nothing is compared across it; where motion is
     given, its mask decides. A pair without one valid pixel counts for the valid fraction alone.
     """

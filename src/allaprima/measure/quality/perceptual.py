@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import StyleError
-from ..frame import Pixels
-from ..train.data import resize_short_side
-from ..train.losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, gram, relative_distance
-from ..train.vgg import VGG16Features, load_weights
+from ...errors import StyleError
+from ...frame import Pixels
+from ...train.data import resize_short_side
+from ...train.losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, gram, relative_distance
+from ...train.vgg import VGG16Features, load_weights
 
 PAINTING_SIDE = 512
 """Short side, in pixels, at which a painting is looked at."""

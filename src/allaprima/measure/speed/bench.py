@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import ENGINES, Engine, Feeds, Placement, load_engine, silent_inputs
-from ..errors import AllaprimaError, StyleError
-from ..frame import Pixels
-from ..placement import probe_picture
-from ..style import MINIMUM_SIDE, Style
+from ...engine import ENGINES, Engine, Feeds, Placement, load_engine, silent_inputs
+from ...errors import AllaprimaError, StyleError
+from ...frame import Pixels
+from ...placement import probe_picture
+from ...style import MINIMUM_SIDE, Style
+from ..failure import Failure
+from ..machine import describe_machine
 from . import layers, roofline, stages
-from .machine import describe_machine
 from .memory import FRAMES, resident_mib
 from .stages import StageClip
 from .timing import Clocks, Neighbors, Samples, Stage, ratio, run_in_turn, summarize
@@ -74,8 +75,6 @@ class Tools:
 
 _Around = dict[Style, dict[str, Stage]]
 """By style, the stages before and after its net."""
-Failures = list[tuple[str, AllaprimaError]]
-"""What couldn't be measured, and why."""
 
 
 def placements(style: Style, engines: Sequence[str] | None, precisions: Sequence[str] | None) -> list[Placement]:
@@ -143,7 +142,7 @@ class Bench:
 
     def __init__(self, plan: Plan, tools: Tools | None = None, say: Callable[[str], None] = lambda what: None) -> None:
         self._plan, self._tools, self._say = plan, tools or Tools(), say
-        self.failures: Failures = []
+        self.failures: list[Failure] = []
         """What couldn't be measured so far, and why."""
         self._rows: list[dict[str, Any]] = []
         self._ratios: list[dict[str, Any]] = []
@@ -185,14 +184,14 @@ class Bench:
             "rows": self._rows,
             "ratios": self._ratios,
             "layers": self._layers,
-            "failures": [{"name": name, "error": str(error)} for name, error in self.failures],
+            "failures": [failure.to_dict() for failure in self.failures],
         }
 
     def _placements(self, style: Style) -> list[Placement]:
         try:
             return placements(style, self._plan.engines, self._plan.precisions)
         except AllaprimaError as error:
-            self.failures.append((style.name, error))
+            self.failures.append(Failure(style.name, error))
             return []
 
     def _measure_size(
@@ -220,14 +219,14 @@ class Bench:
             {**products, **runs}, rounds=self._plan.rounds, warm_up=self._plan.warm_up, clocks=self._tools.clocks
         )
         self._others = max(self._others, neighbors.share())
-        self.failures += [(f"{entrant} at {_name(size)}", error) for entrant, error in errors.items()]
+        self.failures += [Failure(f"{entrant} at {_name(size)}", error) for entrant, error in errors.items()]
         samples = {entrant: times[entrant] for entrant in runs if entrant in times}
         around: _Around = {}
         if scene:
             try:
                 around = self._around(size, {key: runs[key] for key in samples}, feeds, scene)
             except AllaprimaError as error:
-                self.failures.append((f"stages at {_name(size)}", error))
+                self.failures.append(Failure(f"stages at {_name(size)}", error))
         del engines, runs
         self._compare(samples)
         profiles: dict[Style, layers.Profile | None] = {}
@@ -251,12 +250,12 @@ class Bench:
                 _check_size(entrant)
             except StyleError as error:
                 refused.add(entrant.style)
-                self.failures.append((f"{entrant.style.name} at {_name(entrant.size)}", error))
+                self.failures.append(Failure(f"{entrant.style.name} at {_name(entrant.size)}", error))
                 continue
             try:
                 engines[entrant] = self._tools.load(entrant.style, entrant.placement, entrant.shape, self._plan.threads)
             except AllaprimaError as error:
-                self.failures.append((f"{entrant} at {_name(entrant.size)}", error))
+                self.failures.append(Failure(f"{entrant} at {_name(entrant.size)}", error))
         return engines
 
     def _around(
@@ -294,7 +293,7 @@ class Bench:
                 entrant.style, entrant.shape, threads=self._plan.threads, runs=5 if listed else 1
             )
         except AllaprimaError as error:
-            self.failures.append((f"{entrant.style.name}, layers at {_name(entrant.size)}", error))
+            self.failures.append(Failure(f"{entrant.style.name}, layers at {_name(entrant.size)}", error))
             return None
         if listed:
             self._layers[entrant.style.name] = [layer.to_dict() for layer in profile.layers]
@@ -324,7 +323,7 @@ class Bench:
         try:
             return self._tools.memory(entrant.style, entrant.placement, entrant.shape, self._plan.threads)
         except AllaprimaError as error:
-            self.failures.append((f"{entrant} at {_name(entrant.size)}", error))
+            self.failures.append(Failure(f"{entrant} at {_name(entrant.size)}", error))
             return None
 
 

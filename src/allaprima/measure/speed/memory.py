@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..engine import Placement, load_engine, silent_inputs
-from ..errors import EngineError
-from ..style import CARD_KEY, Declaration, Style
+from ...engine import Placement, load_engine, silent_inputs
+from ...errors import EngineError
+from ...style import CARD_KEY, Declaration, Style
 
 FRAMES = 3
 

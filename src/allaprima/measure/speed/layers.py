@@ -15,11 +15,11 @@ import numpy as np
 import onnxruntime as ort
 from onnx import ModelProto
 
-from ..engine import Feeds, silent_inputs
-from ..errors import EngineError
-from ..graph import with_byte_pictures
-from ..placement import probe_picture
-from ..style import Style
+from ...engine import Feeds, silent_inputs
+from ...errors import EngineError
+from ...graph import with_byte_pictures
+from ...placement import probe_picture
+from ...style import Style
 
 _Shape = Sequence[int]
 _FLOATS = {"float", "float16", "bfloat16", "double"}

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
-from ..frame import Pixels
+from ...errors import UsageError
+from ...frame import Pixels
 from .motion import check_size_kept, size_of
 
 Paint = Callable[[Pixels], Pixels]

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SourceError, StyleError
-from ..frame import Pixels
+from ...errors import SourceError, StyleError
+from ...frame import Pixels
 
 Motion = NDArray[np.float32]
 Mask = NDArray[np.bool_]

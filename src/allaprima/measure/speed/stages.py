@@ -10,15 +10,15 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ..frame import Color, Frame, Pixels
-from ..sink import SinkOptions
-from ..sources.scene import SceneSource
-from ..stylizer import scale
-from ..video.codecs import add_picture, check_size, choose_codec, encoder_options
-from ..video.color import RgbReader, RgbWriter, matrix_for_size
-from ..video.containers import layout_for
-from ..video.reader import VideoReader
-from ..video.timing import Clock
+from ...frame import Color, Frame, Pixels
+from ...sink import SinkOptions
+from ...sources.scene import SceneSource
+from ...stylizer import scale
+from ...video.codecs import add_picture, check_size, choose_codec, encoder_options
+from ...video.color import RgbReader, RgbWriter, matrix_for_size
+from ...video.containers import layout_for
+from ...video.reader import VideoReader
+from ...video.timing import Clock
 from .timing import Clocks, Stage, time_steps
 
 NAMES = ("decode", "convert", "infer", "convert back", "encode", "show")

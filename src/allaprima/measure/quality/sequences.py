@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SourceError
-from ..frame import Frame, Pixels
-from ..picture import natural_key, read_picture
-from ..sources.scene import RATE, SceneSource
+from ...errors import SourceError
+from ...frame import Frame, Pixels
+from ...picture import natural_key, read_picture
+from ...sources.scene import RATE, SceneSource
 from .motion import Mask, Motion, read_flow, size_of
 from .warping import StabilityError, StabilityResult, Stylize, without_motion
 
@@ -28,7 +28,7 @@ picture, so that hidden pixels count too; or a file of occlusions as well."""
 
 _FRAME = re.compile(r"(?:frame_?)?(\d+)", re.IGNORECASE)
 _FLO = re.compile(r"(?:frame_?|flow)?(\d+)", re.IGNORECASE)
-_PFM = re.compile(r"OpticalFlowInto(?:Future|Past)_(\d+)_L", re.IGNORECASE)
+_RENDERED = re.compile(r"OpticalFlowInto(?:Future|Past)_(\d+)_L", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +39,7 @@ class TrueFlow:
     """float32, H×W×2, pixels: what the reference shows at p is at p + flow(p) in the other frame."""
     mask: Mask
     """bool, H×W: true where the flow is known and the pixel is visible in the other frame, as far as the data say; what
-    leaves the picture isn't marked, :class:`~allaprima.measure.warping.StabilityError` leaves it out."""
+    leaves the picture isn't marked, :class:`~allaprima.measure.quality.warping.StabilityError` leaves it out."""
     backward: bool
     """True: this frame is the reference, the one before the other. False: the other way around."""
 
@@ -113,7 +113,8 @@ def find_sequences(folder: Path) -> list[FlowSequence]:
       ``occlusions`` and ``invalid`` where they are; each pass is a sequence;
     - Middlebury: ``other-data/<name>/frame10.png`` beside ``other-gt-flow/<name>/flow10.flo``;
     - FlyingThings3D, Monkaa, Driving: ``frames_cleanpass`` or ``frames_finalpass/<…>/left/0006.png`` beside
-      ``optical_flow/<…>/into_past`` and ``into_future/left/OpticalFlowInto…_0006_L.pfm``; the left camera alone;
+      ``optical_flow/<…>/into_past`` and ``into_future/left/OpticalFlowInto…_0006_L.pfm`` (or ``.flo``); the left
+      camera alone;
     - one sequence: a folder with ``frame_0001.png`` and ``frame_0001.flo`` (or ``frame10.png`` and ``flow10.flo``),
       and folders ``occlusions`` and ``invalid`` in it.
 
@@ -216,7 +217,9 @@ def _rendered(renders: Path, flows: Path) -> Iterator[_Files]:
         names.clear()
         base = flows / Path(path).relative_to(renders)
         frames = _pictures(Path(path, "left"))
-        forward, backward = (_by_number(base / way / "left", ".pfm", _PFM) for way in ("into_future", "into_past"))
+        forward, backward = (
+            _by_number(base / way / "left", (".pfm", ".flo"), _RENDERED) for way in ("into_future", "into_past")
+        )
         if frames:
             forward.pop(max(frames), None)
             backward.pop(min(frames), None)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import StyleError, UsageError
-from ..frame import Pixels
+from ...errors import StyleError, UsageError
+from ...frame import Pixels
 
 Plane = NDArray[np.float32]
 Outline = NDArray[np.integer[Any] | np.floating[Any]]

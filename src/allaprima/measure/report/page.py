@@ -13,8 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MissingExtraError
-from ..frame import Pixels
+from ...errors import MissingExtraError
+from ...frame import Pixels
 from . import plots
 from .drawing import Mark, Result, check_destination, figure_bytes, rows_of, write_whole
 from .tables import (
@@ -97,7 +97,7 @@ def write_report(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
+    template = environment.from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
     marks = plots.style_marks(evaluation, bench)
     results = [result for result in (evaluation, bench) if result is not None]
     text = template.render(

@@ -10,11 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import AllaprimaError, SourceError
-from ..frame import Frame, Pixels
-from ..picture import list_pictures, read_picture
-from ..source import open_source
-from ..stylizer import scale
+from ...errors import AllaprimaError, SourceError
+from ...frame import Frame, Pixels
+from ...picture import list_pictures, read_picture
+from ...source import open_source
+from ...stylizer import scale
+from ..failure import Failure
 from .sequences import FlowSequence, find_sequences, scene_suite
 
 PICTURE_SIZE = (512, 384)
@@ -24,14 +25,6 @@ CLIP_FRAMES = 24
 FLICKER_PICTURES = 4
 """How many of the pictures are panned and given noise: evenly spread over their list."""
 _CLIP_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".ts"})
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Something of a batch that couldn't be measured."""
-
-    name: str
-    error: AllaprimaError
 
 
 @dataclass

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ..errors import AllaprimaError, MissingExtraError, SourceError, TrainingError
-from ..frame import Frame, Pixels, SourceInfo
-from ..stylizer import DEFAULT_COHERENCE, Stylizer
+from ...errors import AllaprimaError, MissingExtraError, SourceError, TrainingError
+from ...frame import Frame, Pixels, SourceInfo
+from ...stylizer import DEFAULT_COHERENCE, Stylizer
+from ..failure import Failure
+from ..machine import describe_machine
+from ..report.page import ReportPicture
 from .flicker import BORDER, PAN_FRAMES, WARM_UP, noise_gain, shift_error
 from .image_quality import blob_count, grid_energy, sharpness, ssim
-from .machine import describe_machine
-from .material import CLIP_FRAMES, CLIP_SIZE, PICTURE_SIZE, Failure, Material
+from .material import CLIP_FRAMES, CLIP_SIZE, PICTURE_SIZE, Material
 from .motion import check_size_kept
-from .report import ReportPicture
 from .sequences import measure_stability
 from .warping import WarpError
 
@@ -127,13 +128,12 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the pictures."""
-        failures = [{"name": failure.name, "error": str(failure.error)} for failure in self.failures]
         return {
             "kind": "evaluate",
             "machine": self.machine,
             "protocol": self.protocol,
             "rows": [asdict(row) for row in self.rows],
-            "failures": failures,
+            "failures": [failure.to_dict() for failure in self.failures],
         }
 
 

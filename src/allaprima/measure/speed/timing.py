@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import psutil
 
-from ..errors import AllaprimaError, SourceError
+from ...errors import AllaprimaError, SourceError
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Item = TypeVar("_Item")

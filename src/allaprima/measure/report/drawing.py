@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MissingExtraError, SinkError
+from ...errors import MissingExtraError, SinkError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

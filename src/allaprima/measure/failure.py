@@ -1,0 +1,18 @@
+"""What becomes of the part of a batch that can't be measured: a line, while the rest goes on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..errors import AllaprimaError
+
+
+class Failure(NamedTuple):
+    """Something that couldn't be measured."""
+
+    name: str
+    error: AllaprimaError
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain values for JSON."""
+        return {"name": self.name, "error": str(self.error)}

@@ -1,0 +1,1 @@
+"""How well and how steadily styles paint: the instruments, and the protocol that uses them."""
