@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from clips import make
-from nets import negative
+from nets import graph, negative, node
 
 from allaprima.cli import run
 from allaprima.measure.quality import evaluation, material
@@ -107,6 +107,39 @@ def test_a_bad_clip_is_named_and_the_rest_goes_on(data: Path, style: Path, capsy
     assert code == 3
     assert {failure["name"] for failure in found["failures"]} == {"short.mp4", "broken.mp4"}
     assert found["rows"][0]["warp"] is not None
+
+
+def test_bad_sequences_are_named_and_the_good_one_is_measured(
+    data: Path, style: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing frame and a flow of the wrong size cost a line each and the exit code; the third sequence counts."""
+    for name, frames, width in (("good", (1, 2), 160), ("gap", (1,), 160), ("wrong", (1, 2), 80)):
+        (tmp_path / "flow" / name).mkdir(parents=True)
+        for number in frames:
+            picture = sliding(number, *SIZE)
+            write_picture(tmp_path / "flow" / name / f"frame_{number:04d}.png", picture, like=None, overwrite=False)
+        vectors = np.full((SIZE[1], width, 2), (-2, 0), np.float32)
+        assert cv2.writeOpticalFlow(str(tmp_path / "flow" / name / "frame_0001.flo"), vectors)
+    code, found = evaluated(capsys, style, "--data", data, "--flow", tmp_path / "flow")
+    assert code == 3
+    assert {failure["name"] for failure in found["failures"]} == {"gap", "wrong"}
+    reasons = " ".join(failure["error"] for failure in found["failures"])
+    assert "frame_0002.png" in reasons and "is 80×96, its frame 160×96" in reasons
+    good = found["rows"][0]["sequences"]["good"]
+    assert good["e_stab"] == pytest.approx(good["untouched"]) == pytest.approx(0, abs=1e-3)
+    assert good["mask"] == "known flow, inside"
+
+
+def test_a_style_that_halves_is_named_and_the_others_go_on(
+    data: Path, style: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What returns another size can't be measured; the styles beside it are."""
+    half = graph([node("AveragePool", ["image"], ["stylized"], kernel_shape=[2, 2], strides=[2, 2])])
+    write_style(tmp_path / "half.onnx", half, Card("Half"))
+    code, found = evaluated(capsys, tmp_path / "half.onnx", style, "--data", data)
+    assert code == 5
+    assert [failure["name"] for failure in found["failures"]] == ["half"]
+    assert [row["name"] for row in found["rows"]] == ["negative", "negative"]
 
 
 def test_a_peer_without_a_card_is_measured_beside(
