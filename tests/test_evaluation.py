@@ -160,6 +160,18 @@ def test_what_was_not_measured_is_null_with_a_note() -> None:
     assert any("'train' extra" in note for note in row["notes"])
 
 
+def test_a_stride_too_large_to_pan_by_is_a_note() -> None:
+    """Nets of a huge stride are measured in everything else."""
+
+    class Coarse(Fake):
+        stride = 64
+
+    row = measured(Coarse()).rows[0]
+    assert set(row.shift) == {"1", "2", "2.6"}
+    assert any("shift by stride" in note for note in row.notes)
+    assert row.noise and row.warp is not None
+
+
 def test_the_worst_frame_is_shown() -> None:
     """The report's picture is of the frame that redraws most, not of any frame."""
 

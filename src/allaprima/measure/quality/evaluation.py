@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ...errors import AllaprimaError, MissingExtraError, SourceError, TrainingError
+from ...errors import AllaprimaError, MissingExtraError, SourceError, TrainingError, UsageError
 from ...frame import Frame, Pixels, SourceInfo
 from ...stylizer import DEFAULT_COHERENCE, Stylizer
 from ..failure import Failure
@@ -287,7 +287,11 @@ class _Session:
         row = self._row
         for pan in PANS:
             distance = float(row.stride if pan == "stride" else pan)
-            results = [shift_error(self._fresh(), picture, distance) for picture in pictures]
+            try:
+                results = [shift_error(self._fresh(), picture, distance) for picture in pictures]
+            except UsageError as error:  # a stride so large that it leaves the picture
+                row.notes.append(f"shift by {pan}: {error}")
+                continue
             row.shift[pan] = float(np.median([result.error for result in results]))
             row.shift_floor[pan] = float(np.median([result.floor for result in results]))
         for sigma in SIGMAS:
