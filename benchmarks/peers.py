@@ -34,7 +34,7 @@ SIZE = (540, 720)
 BENCH_SIZES = ((256, 256), (512, 512), (720, 540), (1280, 720), (1920, 1080))
 """(width, height), for the plot of time against size."""
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-_PLOTTED_CLIP = "sintel-cave"
+_PLOTTED_CLIPS = {"bbb-opening": "the camera pans", "sintel-cave": "everything moves"}
 _STARTED = time.monotonic()
 
 
@@ -75,15 +75,13 @@ def draw(found: dict[str, Any], folder: Path) -> list[tuple[str, Path]]:
     marks = plots.style_marks(found.get("quality"), found.get("bench"))
     if "quality" in found:
         quality = found["quality"]
-        clips = list(quality["protocol"]["clips"])
-        figures["Flicker against style"] = "pareto", plots.pareto(quality, marks)
-        if clips:
-            clip = _PLOTTED_CLIP if _PLOTTED_CLIP in clips else clips[0]
-            # The untouched clip has a line of its own; peers in both rows would hide everything else.
-            rows = [row for row in quality["rows"] if not row["against"] or not row["coherence"]]
-            few = {**quality, "rows": [row for row in rows if row["name"] != UNTOUCHED]}
-            title = f"Flicker over time, {clip}; peers as they are, without coherence"
-            figures[title] = "flicker", plots.flicker_series(few, clip, marks)
+        # The untouched clip has a line of its own; peers in both rows would hide everything else.
+        rows = [row for row in quality["rows"] if not row["against"] or not row["coherence"]]
+        few = {**quality, "rows": [row for row in rows if row["name"] != UNTOUCHED]}
+        for clip, what in _PLOTTED_CLIPS.items():
+            if clip in quality["protocol"]["clips"]:
+                title = f"Flicker over time, {clip}: {what}; peers as they are, without coherence"
+                figures[title] = f"flicker-{clip}", plots.flicker_series(few, clip, marks)
     if "bench" in found:
         figures["Time against size"] = "time", plots.time_against_size(found["bench"], marks)
         figures["Latency by stage"] = "stages", plots.stages(found["bench"])
