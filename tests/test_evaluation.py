@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from allaprima.errors import SourceError
+from allaprima.failure import Failure
 from allaprima.frame import Frame, Pixels
-from allaprima.measure.failure import Failure
 from allaprima.measure.quality import evaluation
 from allaprima.measure.quality.evaluation import Evaluation, Subject, evaluate
 from allaprima.measure.quality.material import Material

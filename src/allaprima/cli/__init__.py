@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__
 from ..errors import AllaprimaError
-from . import styles, train
+from . import dataset, styles, train
 from .bench import bench
 from .compare import compare
 from .demo import demo
@@ -27,6 +27,7 @@ app = typer.Typer(
 for verb in (video, image, compare, demo, evaluate, bench, doctor):
     app.command()(verb)
 app.add_typer(styles.app, name="styles")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(train.app, name="train")
 
 

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from ..engine import ENGINES, PRECISIONS
 from ..errors import AllaprimaError, UsageError
-from ..measure.failure import Failure
+from ..failure import Failure
 from ..style import Style, bundled_styles
 from .options import JsonOption, RangeOption, StrideOption, ThreadsOption, open_one_of, parse_size
 from .progress import Reporter

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from ...errors import AllaprimaError, MissingExtraError, SourceError, TrainingError, UsageError
+from ...failure import Failure
 from ...frame import Frame, Pixels, SourceInfo
 from ...stylizer import DEFAULT_COHERENCE, Stylizer
-from ..failure import Failure
 from ..machine import describe_machine
 from ..report.page import ReportPicture
 from .flicker import BORDER, PAN_FRAMES, WARM_UP, noise_gain, shift_error

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 from ...errors import AllaprimaError, SourceError
+from ...failure import Failure
 from ...frame import Frame, Pixels
 from ...picture import list_pictures, read_picture
 from ...source import open_source
 from ...stylizer import scale
-from ..failure import Failure
 from .sequences import FlowSequence, find_sequences, scene_suite
 
 PICTURE_SIZE = (512, 384)

@@ -14,10 +14,10 @@ import numpy as np
 
 from ...engine import ENGINES, Engine, Feeds, Placement, load_engine, silent_inputs
 from ...errors import AllaprimaError, StyleError
+from ...failure import Failure
 from ...frame import Pixels
 from ...placement import probe_picture
 from ...style import MINIMUM_SIDE, Style
-from ..failure import Failure
 from ..machine import describe_machine
 from . import layers, roofline, stages
 from .memory import FRAMES, resident_mib

@@ -1,14 +1,14 @@
-"""What becomes of the part of a batch that can't be measured: a line, while the rest goes on."""
+"""What becomes of the part of a batch that can't be used: a line, while the rest goes on."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..errors import AllaprimaError
+from .errors import AllaprimaError
 
 
 class Failure(NamedTuple):
-    """Something that couldn't be measured."""
+    """Something that couldn't be read or measured."""
 
     name: str
     error: AllaprimaError
