@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..errors import UsageError
 from ..painter import Painter
@@ -29,16 +30,15 @@ from .options import (
 from .progress import Reporter
 
 _COLUMNS = (
-    ("style score ↓", "style_score"),
-    ("content ↓", "content"),
-    ("SSIM ↑", "ssim"),
+    ("score ↓", "style_score"),
+    ("content", "content"),
     ("shift 1 ↓", "shift.1"),
     ("2.6 ↓", "shift.2.6"),
     ("noise 2 ↓", "noise.2"),
     ("warp ↓", "warp"),
-    ("untouched", "warp_untouched"),
+    ("input", "warp_untouched"),
     ("e_stab ↓", "e_stab"),
-    ("sharpness", "sharpness"),
+    ("sharp", "sharpness"),
     ("ms", "milliseconds"),
 )
 _ON_THE_CARD = (
@@ -206,10 +206,21 @@ def _write_card(style: Style, result: dict[str, Any]) -> None:
 
 
 def _show(result: dict[str, Any], reporter: Reporter) -> None:
-    table = Table("", "coherence", *(title for title, _ in _COLUMNS))
+    table = Table(
+        Column(overflow="fold"),
+        "coh.",
+        *(Column(title, justify="right", no_wrap=True) for title, _ in _COLUMNS),
+        box=SIMPLE,
+    )
     for row in result["rows"]:
-        table.add_row(row["name"], f"{row['coherence']:g}", *(_figure(row, path) for _, path in _COLUMNS))
-    Console().print(table)
+        table.add_row(
+            row["name"],
+            f"{row['coherence']:g}" if row["coherence"] else "off",
+            *(_figure(row, path) for _, path in _COLUMNS),
+        )
+    # A figure cut off is no figure: a terminal too narrow breaks the line.
+    unbound = Console(width=1000)
+    Console(width=max(Console().width, unbound.measure(table).maximum)).print(table)
     for note in dict.fromkeys(
         f"{row['name']}: not measured: {note}" for row in result["rows"] for note in row["notes"]
     ):
