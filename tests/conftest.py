@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,3 +31,33 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("ALLAPRIMA_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A loss network of random weights in VGG16's shapes."""
+    import torch
+
+    widths = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 17: 512, 19: 512, 21: 512}
+    generator, channels, weights = torch.Generator().manual_seed(0), 3, {}
+    for number, width in widths.items():
+        scale = (2 / (channels * 9)) ** 0.5
+        weights[f"{number}.weight"] = torch.randn(width, channels, 3, 3, generator=generator) * scale
+        weights[f"{number}.bias"] = torch.zeros(width)
+        channels = width
+    path = tmp_path_factory.mktemp("vgg") / "vgg.pth"
+    torch.save(weights, path)
+    return path
+
+
+@pytest.fixture
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch isn't installed, as far as anything that is imported from now on can tell."""
+    original = builtins.__import__
+
+    def blocked(name: str, *rest: Any, **options: Any) -> Any:
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        return original(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", blocked)

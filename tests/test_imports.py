@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -74,19 +72,12 @@ with tempfile.TemporaryDirectory() as folder:
     assert "features.0.weight" in said
 
 
-def test_training_without_torch_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("without_torch")
+def test_training_without_torch_names_the_extra(tmp_path: Path) -> None:
     """The command says what to install, not what failed to import."""
     from allaprima.cli.train import realtime
     from allaprima.errors import MissingExtraError
 
-    original = builtins.__import__
-
-    def without_torch(name: str, *rest: Any, **options: Any) -> Any:
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-        return original(name, *rest, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without_torch)
     with pytest.raises(MissingExtraError, match=r"pip install 'allaprima\[train\]'"):
         realtime(out=tmp_path / "new.onnx")
     assert not any(tmp_path.iterdir())

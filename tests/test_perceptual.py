@@ -17,21 +17,7 @@ from allaprima.measure.quality import perceptual
 from allaprima.measure.quality.perceptual import Painting, PerceptualMeter, own_crops, resize_painting
 from allaprima.train.vgg import VGG16Features
 
-VGG_WIDTHS = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 17: 512, 19: 512, 21: 512}
 SIZE = (24, 32)
-
-
-@pytest.fixture(scope="module")
-def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    generator, channels, weights = torch.Generator().manual_seed(0), 3, {}
-    for number, width in VGG_WIDTHS.items():
-        scale = (2 / (channels * 9)) ** 0.5
-        weights[f"{number}.weight"] = torch.randn(width, channels, 3, 3, generator=generator) * scale
-        weights[f"{number}.bias"] = torch.zeros(width)
-        channels = width
-    path = tmp_path_factory.mktemp("vgg") / "vgg.pth"
-    torch.save(weights, path)
-    return path
 
 
 @pytest.fixture

@@ -47,7 +47,6 @@ RECIPE = RealtimeRecipe(
     learning_rate=1e-2,
     ema=0.9,
 )
-VGG_WIDTHS = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 17: 512, 19: 512, 21: 512}
 
 
 @pytest.fixture(autouse=True)
@@ -72,20 +71,6 @@ def data(tmp_path: Path) -> Path:
         coarse = Image.fromarray(random.integers(0, 256, (9, 12, 3), np.uint8))
         coarse.resize((96, 72), Image.Resampling.BICUBIC).save(folder / name)
     return folder
-
-
-@pytest.fixture(scope="module")
-def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights in the shapes of VGG16."""
-    generator, channels, weights = torch.Generator().manual_seed(0), 3, {}
-    for number, width in VGG_WIDTHS.items():
-        scale = (2 / (channels * 9)) ** 0.5
-        weights[f"{number}.weight"] = torch.randn(width, channels, 3, 3, generator=generator) * scale
-        weights[f"{number}.bias"] = torch.zeros(width)
-        channels = width
-    path = tmp_path_factory.mktemp("vgg") / "vgg.pth"
-    torch.save(weights, path)
-    return path
 
 
 class Colors:

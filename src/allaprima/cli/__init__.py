@@ -15,6 +15,7 @@ from .compare import compare
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
+from .gatys import gatys
 from .image import image
 from .video import video
 
@@ -28,6 +29,7 @@ for verb in (video, image, compare, demo, evaluate, bench, doctor):
     app.command()(verb)
 app.add_typer(styles.app, name="styles")
 app.add_typer(dataset.app, name="dataset")
+train.app.command("gatys")(gatys)
 app.add_typer(train.app, name="train")
 
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MissingExtraError
 from ...frame import Pixels
+from ...writing import check_destination, write_whole
 from . import plots
-from .drawing import Mark, Result, check_destination, figure_bytes, rows_of, write_whole
+from .drawing import Mark, Result, figure_bytes, rows_of
 from .tables import (
     CLIP_COLUMNS,
     SEQUENCE_COLUMNS,
