@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nets
@@ -14,6 +16,7 @@ import pytest
 from onnx import ModelProto
 
 from allaprima.engine import Engine, Placement, load_engine, mean_difference
+from allaprima.engines import openvino_engine
 from allaprima.engines.onnxruntime_engine import devices
 from allaprima.errors import EngineError, MissingExtraError, UsageError
 from allaprima.placement import open_engine
@@ -314,6 +317,26 @@ def test_unknown_names_without_auto(tmp_path: Path) -> None:
 
 def test_openvino_missing_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra, the message is the line that installs it."""
-    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    monkeypatch.setattr(openvino_engine, "core", openvino_engine.core.__wrapped__)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'allaprima\[openvino\]'"):
         load_engine(nets.style_of(tmp_path, nets.negative()), Placement("openvino", "f32"), nets.SIZE)
+
+
+@needs_openvino
+def test_signals_are_handled_after_engines_have_gone(tmp_path: Path) -> None:
+    """Ctrl-C after engines were tried and let go, first made first gone, is handled and ends nothing by a crash."""
+    style = nets.style_of(tmp_path, nets.negative())
+    code = f"""
+import os, signal
+from allaprima.engine import Placement, load_engine
+from allaprima.style import Style
+style = Style.open({str(style.path)!r})
+engines = [load_engine(style, Placement("openvino", "f32"), (32, 32)) for _ in range(2)]
+while engines:
+    del engines[0]
+signal.signal(signal.SIGTERM, lambda number, frame: print("handled"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

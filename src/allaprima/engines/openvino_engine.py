@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,16 @@ _HINTS = {"f32": "f32", "bf16": "bf16", "f16": "f16", "int8": "f32"}
 _NAMES = {"f32": "f32", "bf16": "bf16", "f16": "f16", "i8": "int8", "u8": "int8"}
 
 
-def _core() -> Any:
+@cache
+def core() -> Any:
+    """The one ``openvino.Core`` of this process.
+
+    Its CPU plugin moves the stack that signals are handled on, and puts it back when it goes: with several of them
+    that don't go in reverse order, the next Ctrl-C would be handled on memory that is gone.
+
+    Raises:
+        MissingExtraError: OpenVINO isn't installed.
+    """
     try:
         import openvino
     except ImportError as error:
@@ -29,7 +39,7 @@ def _reason(error: Exception) -> str:
 
 def devices() -> list[str]:
     """Device names that OpenVINO finds here, lower case."""
-    return [name.lower() for name in _core().available_devices]
+    return [name.lower() for name in core().available_devices]
 
 
 class OpenVinoEngine(Engine):
@@ -43,7 +53,7 @@ class OpenVinoEngine(Engine):
     """
 
     def __init__(self, data: bytes, placement: Placement, size: tuple[int, int], threads: int) -> None:
-        self._core = _core()
+        self._core = core()
         self._asked, self._threads = placement, threads
         self._device = placement.device.upper()
         if self._device not in self._core.available_devices:

@@ -109,9 +109,9 @@ def _has(package: str) -> bool:
 
 
 def _has_bfloat16() -> bool:
-    import openvino
+    from ...engines.openvino_engine import core
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @dataclass(frozen=True)

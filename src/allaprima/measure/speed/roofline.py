@@ -17,6 +17,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from ...errors import MissingExtraError
+
 PRECISIONS = ("f32", "bf16", "int8")
 _SIDES = (1024, 2048)
 _PLANE = (256, 128, 128)
@@ -199,11 +201,12 @@ def _onnxruntime(precision: str, threads: int) -> list[Contender]:
 
 
 def _openvino(precision: str, threads: int) -> list[Contender]:
+    from ...engines.openvino_engine import core
+
     try:
-        import openvino
-    except ImportError:
+        shared = core()
+    except MissingExtraError:
         return []
-    core = openvino.Core()
     config: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -212,7 +215,7 @@ def _openvino(precision: str, threads: int) -> list[Contender]:
         config["INFERENCE_NUM_THREADS"] = threads
     found = []
     for name, macs, model in _works(quantized=precision == "int8"):
-        compiled = core.compile_model(core.read_model(model.SerializeToString(), b""), "CPU", config)
+        compiled = shared.compile_model(shared.read_model(model.SerializeToString(), b""), "CPU", config)
         if not _ran_in(compiled, precision):
             continue
         request, left = compiled.create_infer_request(), _random(tuple(compiled.inputs[0].shape))
