@@ -220,6 +220,21 @@ def test_scene_flow(tmp_path: Path, suffix: str) -> None:
         assert (result.e_stab, result.pairs) == (0, 3)
 
 
+def test_flownet_subset(tmp_path: Path) -> None:
+    """Protects the subset's layout: films follow each other unsaid, and flow from one to the next isn't compared."""
+    for index in range(8):
+        second = index >= 4
+        shown = frame(index)[::-1] // 4 + np.array([190, 5, 5], np.uint8) if second else frame(index)
+        write(tmp_path / "train" / "image_clean" / "left" / f"{index:07d}.png", np.ascontiguousarray(shown))
+        write(tmp_path / "train" / "image_clean" / "left" / f"{index + 100 + 20 * second:07d}.png", frame(index))
+        write(tmp_path / "train" / "flow" / "left" / "into_future" / f"{index:07d}.flo", vectors(-2))
+        write(tmp_path / "train" / "flow" / "left" / "into_past" / f"{index:07d}.flo", vectors(2))
+    (sequence,) = find_sequences(tmp_path)
+    assert sequence.name == "train/image_clean/left/0000000"
+    assert [step.truth is not None for step in sequence.steps()] == [False, *[True] * 3, False, *[True] * 3]
+    assert measure_stability(identity, sequence).e_stab == 0
+
+
 def test_trouble_stays_with_its_sequence(tmp_path: Path) -> None:
     """Protects the batch: missing frames and wrong sizes are one line of one sequence, before it is painted."""
     piece(tmp_path / "fine")

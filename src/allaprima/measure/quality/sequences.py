@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cuts import is_cut
 from ...errors import SourceError
 from ...frame import Frame, Pixels
 from ...picture import natural_key, read_picture
@@ -115,6 +116,9 @@ def find_sequences(folder: Path) -> list[FlowSequence]:
     - FlyingThings3D, Monkaa, Driving: ``frames_cleanpass`` or ``frames_finalpass/<…>/left/0006.png`` beside
       ``optical_flow/<…>/into_past`` and ``into_future/left/OpticalFlowInto…_0006_L.pfm`` (or ``.flo``); the left
       camera alone;
+    - the subset of FlyingThings3D that FlowNet 2 was trained on: ``image_clean`` or ``image_final/left/0000006.png``
+      beside ``flow/left/into_past`` and ``into_future/0000006.flo``; where one film ends and the next begins isn't
+      said, so a pair that :func:`~allaprima.cuts.is_cut` takes for a cut isn't compared;
     - one sequence: a folder with ``frame_0001.png`` and ``frame_0001.flo`` (or ``frame10.png`` and ``flow10.flo``),
       and folders ``occlusions`` and ``invalid`` in it.
 
@@ -151,6 +155,8 @@ class _Files:
     """Of the forward flow: white where the pixel isn't visible in the next frame."""
     invalid: dict[int, Path] = field(default_factory=dict)
     """Of the forward flow: white where it isn't valid."""
+    films: bool = False
+    """Whether several films follow each other; flow from one to the next means nothing."""
 
     def numbers(self) -> range:
         """Of the frames that there should be."""
@@ -195,6 +201,9 @@ def _recognized(here: Path, folders: set[str], files: list[str]) -> Iterator[_Fi
             for frames in _folders(here / each):
                 scene = frames.name
                 yield _numbered(frames, here / "flow" / scene, here / "occlusions" / scene, here / "invalid" / scene)
+    elif "flow" in folders and folders & {"image_clean", "image_final"}:
+        for render in sorted(folders & {"image_clean", "image_final"}):
+            yield from _films(here / render / "left", here / "flow" / "left")
     elif {"other-data", "other-gt-flow"} <= folders:
         for frames in _folders(here / "other-data"):
             yield _numbered(frames, here / "other-gt-flow" / frames.name)
@@ -206,8 +215,8 @@ def _recognized(here: Path, folders: set[str], files: list[str]) -> Iterator[_Fi
 
 
 def _numbered(frames: Path, flow: Path, occlusions: Path | None = None, invalid: Path | None = None) -> _Files:
-    masks: list[dict[int, Path]] = [{} if path is None else _pictures(path) for path in (occlusions, invalid)]
-    return _Files(frames, _pictures(frames), _by_number(flow, ".flo", _FLO), {}, *masks)
+    hidden, undefined = ({} if path is None else _pictures(path) for path in (occlusions, invalid))
+    return _Files(frames, _pictures(frames), _by_number(flow, ".flo", _FLO), {}, hidden, undefined)
 
 
 def _rendered(renders: Path, flows: Path) -> Iterator[_Files]:
@@ -224,6 +233,19 @@ def _rendered(renders: Path, flows: Path) -> Iterator[_Files]:
             forward.pop(max(frames), None)
             backward.pop(min(frames), None)
         yield _Files(Path(path), frames, forward, backward)
+
+
+def _films(pictures: Path, flows: Path) -> Iterator[_Files]:
+    """One set of files for every run of numbers without a gap."""
+    frames = _pictures(pictures)
+    forward, backward = (_by_number(flows / way, ".flo", _FLO) for way in ("into_future", "into_past"))
+    firsts = [number for number in frames if number - 1 not in frames]
+    for first, end in zip(sorted(firsts), [*sorted(firsts)[1:], max(frames, default=0) + 1], strict=True):
+        run = {number: path for number, path in sorted(frames.items()) if first <= number < end}
+        ahead = {number: path for number, path in forward.items() if number in run and number + 1 in run}
+        back = {number: path for number, path in backward.items() if number in run and number - 1 in run}
+        if ahead or back:
+            yield _Files(pictures / f"{first:07d}", run, ahead, back, films=True)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -275,8 +297,9 @@ def _file_steps(files: _Files) -> Iterator[Step]:
         pixels = read_picture(files.frames[number]).pixels
         if before is not None and before.shape != pixels.shape:
             raise SourceError(f"'{files.frames[number]}' is {size_of(pixels)}, the frame before it {size_of(before)}")
+        another = files.films and before is not None and is_cut(before, pixels)
         before = pixels
-        yield Step(Frame(pixels, index), _truth(files, number, pixels))
+        yield Step(Frame(pixels, index), None if another else _truth(files, number, pixels))
 
 
 def _truth(files: _Files, number: int, pixels: Pixels) -> TrueFlow | None:
