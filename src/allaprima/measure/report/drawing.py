@@ -31,7 +31,7 @@ QUIET = "#666666"
 OWN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5d3a9b", "#7a5230")
 _PEER_COLORS = ("#5f5f5f", "#8a8a8a", "#3b3b3b", "#a6a6a6")
 _OWN_MARKERS = ("o", "^", "v", "P")
-_PEER_MARKERS = ("s", "D", "X", "p")
+_PEER_MARKERS = ("s", "D", "X", "p", "<", "h", ">", "*")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)), (0, (9, 3)), (0, (3, 1.5, 1, 1.5)))
 _LOOK: dict[Any, Any] = {
     "axes.axisbelow": True,
