@@ -16,6 +16,7 @@ from ..failure import Failure
 from ..style import Style, bundled_styles
 from .options import JsonOption, RangeOption, StrideOption, ThreadsOption, open_one_of, parse_size
 from .progress import Reporter
+from .tables import print_table
 
 _SIZES = "256x256,512x512,720x540,1280x720,1920x1080,3840x2160"
 _QUIET = 0.05
@@ -133,10 +134,10 @@ def _show(result: dict[str, Any], console: Console) -> None:
             "-" if share is None else f"{share:.0%}",
             "-" if memory is None else f"{memory:.0f}",
         )
-    console.print(table)
+    print_table(table)
     staged = [row for row in result["rows"] if row["whole"] is not None]
     if staged:
-        console.print(_stage_table(staged))
+        print_table(_stage_table(staged))
     peaks = result["peaks"]
     found = [
         f"{name} {peak['gmac_s']:.0f} GMAC/s ({peak['winner']})"

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Column, Table
 
 from ..errors import UsageError
@@ -28,6 +27,7 @@ from .options import (
     open_one_of,
 )
 from .progress import Reporter
+from .tables import print_table
 
 _COLUMNS = (
     ("score ↓", "style_score"),
@@ -218,9 +218,7 @@ def _show(result: dict[str, Any], reporter: Reporter) -> None:
             f"{row['coherence']:g}" if row["coherence"] else "off",
             *(_figure(row, path) for _, path in _COLUMNS),
         )
-    # A figure cut off is no figure: a terminal too narrow breaks the line.
-    unbound = Console(width=1000)
-    Console(width=max(Console().width, unbound.measure(table).maximum)).print(table)
+    print_table(table)
     for note in dict.fromkeys(
         f"{row['name']}: not measured: {note}" for row in result["rows"] for note in row["notes"]
     ):
