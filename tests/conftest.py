@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,17 @@ def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch isn't installed, as far as anything that is imported from now on can tell."""
-    original = builtins.__import__
+def uninstall(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Takes a package away, as far as anything that is imported from now on can tell."""
 
-    def blocked(name: str, *rest: Any, **options: Any) -> Any:
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-        return original(name, *rest, **options)
+    def take_away(package: str) -> None:
+        original = builtins.__import__
 
-    monkeypatch.setattr(builtins, "__import__", blocked)
+        def blocked(name: str, *rest: Any, **options: Any) -> Any:
+            if name.partition(".")[0] == package:
+                raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+            return original(name, *rest, **options)
+
+        monkeypatch.setattr(builtins, "__import__", blocked)
+
+    return take_away

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -419,8 +419,8 @@ def test_destinations_that_are_taken(folder: Path, vgg_file: Path) -> None:
     assert json.loads((folder / "out.json").read_text())["width"] == 48
 
 
-@pytest.mark.usefixtures("without_torch")
-def test_without_torch(folder: Path, vgg_file: Path) -> None:
+def test_without_torch(folder: Path, vgg_file: Path, uninstall: Callable[[str], None]) -> None:
     """Protects who hasn't PyTorch: what to install, not what failed to import."""
+    uninstall("torch")
     with pytest.raises(MissingExtraError, match=r"pip install 'allaprima\[train\]'"):
         call(folder, vgg_file)

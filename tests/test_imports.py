@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,12 +73,12 @@ with tempfile.TemporaryDirectory() as folder:
     assert "features.0.weight" in said
 
 
-@pytest.mark.usefixtures("without_torch")
-def test_training_without_torch_names_the_extra(tmp_path: Path) -> None:
+def test_training_without_torch_names_the_extra(tmp_path: Path, uninstall: Callable[[str], None]) -> None:
     """The command says what to install, not what failed to import."""
     from allaprima.cli.train import realtime
     from allaprima.errors import MissingExtraError
 
+    uninstall("torch")
     with pytest.raises(MissingExtraError, match=r"pip install 'allaprima\[train\]'"):
         realtime(out=tmp_path / "new.onnx")
     assert not any(tmp_path.iterdir())

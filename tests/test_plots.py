@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -177,15 +177,8 @@ def test_figures_that_can_not_be_written_say_why(tmp_path: Path, name: str, says
         plots.save_figure(plots.pareto({}), tmp_path / name)
 
 
-def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_extra_is_named(uninstall: Callable[[str], None]) -> None:
     """Protects the light package: the module imports, drawing says what to install."""
-    original = builtins.__import__
-
-    def without(name: str, *rest: Any, **options: Any) -> Any:
-        if name.partition(".")[0] == "matplotlib":
-            raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
-        return original(name, *rest, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    uninstall("matplotlib")
     with pytest.raises(MissingExtraError, match=r"allaprima\[report\]"):
         plots.pareto({"rows": []})

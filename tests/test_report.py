@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import builtins
 import io
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -223,16 +223,9 @@ def test_a_report_is_replaced_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
-def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_without_the_extra_it_is_named(tmp_path: Path, uninstall: Callable[[str], None], missing: str) -> None:
     """Protects the light package: what to install, and no file."""
-    original = builtins.__import__
-
-    def without(name: str, *rest: Any, **options: Any) -> Any:
-        if name.partition(".")[0] == missing:
-            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
-        return original(name, *rest, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    uninstall(missing)
     with pytest.raises(MissingExtraError, match=r"the report needs .*'allaprima\[report\]"):
         write_report(tmp_path / "a.html", evaluation=evaluation(row("wave", 0.0)))
     assert not any(tmp_path.iterdir())

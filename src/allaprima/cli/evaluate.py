@@ -208,7 +208,7 @@ def _write_card(style: Style, result: dict[str, Any]) -> None:
 def _show(result: dict[str, Any], reporter: Reporter) -> None:
     table = Table(
         Column(overflow="fold"),
-        "coh.",
+        "coherence",
         *(Column(title, justify="right", no_wrap=True) for title, _ in _COLUMNS),
         box=SIMPLE,
     )
