@@ -26,9 +26,9 @@ from allaprima.dataset.clips import read_shots
 from allaprima.dataset.pairs import make_pairs
 from allaprima.dataset.pictures import make_from_clips, make_from_folders
 from allaprima.dataset.report import Report, Watch
+from allaprima.dataset.sequences import find_sequences
 from allaprima.errors import AllaprimaError, PartialRunError, SinkError, SourceError
 from allaprima.frame import Frame, SourceInfo
-from allaprima.measure.quality.sequences import find_sequences
 from allaprima.picture import read_picture
 from allaprima.source import Source, open_source
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,67 +12,178 @@ import nets
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
+from torch import nn
+
 from allaprima.engine import Placement, load_engine
 from allaprima.errors import TrainingError
+from allaprima.scenes import paint_scene
+from allaprima.scenes.stage import shoot
 from allaprima.style import Style, write_style
-from allaprima.train.export import build_graph, export_style, weights_from_style
-from allaprima.train.networks.realtime import RealtimeNet
-from allaprima.train.recipe import Licenses, RealtimeRecipe
-from allaprima.train.session import starting_network
+from allaprima.train.export import export_style, weights_from_style
+from allaprima.train.network import StyleNetwork
+from allaprima.train.networks.johnson import johnson_network
+from allaprima.train.networks.normalization import SynchronizedBatchNorm
+from allaprima.train.networks.realtime import MARGIN, STRIDE, realtime_network
+from allaprima.train.networks.reconet import reconet_network
+from allaprima.train.onnx_graph import build_graph
+from allaprima.train.recipe import Licenses, Recipe
+from allaprima.train.recipes.johnson import JohnsonRecipe
+from allaprima.train.recipes.realtime import RealtimeRecipe
+from allaprima.train.recipes.reconet import ReconetRecipe
 from allaprima.train.trainer import TrainingResult
 
-RECIPE = RealtimeRecipe(
-    style_image="pictures/wave.jpg",
-    content=("photos",),
-    title="Great Wave",
-    artist="Hokusai",
-    year="1831",
-    licenses=Licenses(style_picture="public domain", weights="CC0"),
-    channels=8,
-    blocks=1,
-    steps=12,
-    seed=4,
-)
+SETTINGS = {
+    "style_image": "pictures/wave.jpg",
+    "content": ("photos",),
+    "title": "Great Wave",
+    "artist": "Hokusai",
+    "year": "1831",
+    "licenses": Licenses(style_picture="public domain", weights="CC0"),
+    "blocks": 1,
+    "steps": 12,
+    "seed": 4,
+}
+RECIPES: dict[str, Recipe] = {
+    "realtime": RealtimeRecipe(**SETTINGS, channels=8),
+    **{
+        f"johnson-{name}": JohnsonRecipe(**SETTINGS, width=4, normalization=name)
+        for name in ("instance", "batch", "frn")
+    },
+    **{f"reconet-{name}": ReconetRecipe(**SETTINGS, width=4, normalization=name) for name in ("instance", "frn")},
+}
+each_network = pytest.mark.parametrize("kind", RECIPES)
+each_engine = pytest.mark.parametrize("engine_name", ["onnxruntime", "openvino"])
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny maps: threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def fresh(recipe: Recipe) -> StyleNetwork:
+    if isinstance(recipe, RealtimeRecipe):
+        return realtime_network(recipe.channels, recipe.blocks)
+    make = johnson_network if isinstance(recipe, JohnsonRecipe) else reconet_network
+    return make(recipe.width, recipe.blocks, recipe.normalization)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def frame() -> NDArray[np.uint8]:
+    """A piece of a painted scene whose sides are odd."""
+    return np.ascontiguousarray(shoot(paint_scene("parallax"), 1.0).pixels[150:203, 200:247])
 
 
 @pytest.fixture
-def result() -> TrainingResult:
-    torch.manual_seed(0)
-    net = RealtimeNet(RECIPE.channels, RECIPE.blocks)
+def trained(frame: NDArray[np.uint8]) -> Callable[[str], TrainingResult]:
+    """What a training might have made: random weights, with the contrast of a painting."""
+
+    def make(kind: str) -> TrainingResult:
+        torch.manual_seed(0)
+        net = fresh(RECIPES[kind])
+        with torch.no_grad():
+            for layer in net.modules():
+                if isinstance(layer, nn.Conv2d):
+                    layer.weight *= 4 if layer.in_channels == 48 else 1
+                else:
+                    for parameter in layer.parameters(recurse=False):
+                        parameter += 0.3 * torch.randn_like(parameter)
+            image = as_tensor(frame)
+            painting = net(image)
+            last: nn.Conv2d = net.get_submodule("tail" if kind == "realtime" else "conv6")  # type: ignore[assignment]
+            last.weight *= {"realtime": 12, "johnson": 0.2 / painting.std(), "reconet": 6}[kind.partition("-")[0]]
+            if kind.startswith("johnson"):
+                last.bias += 127 - 255 * net(image).mean()
+            for layer in net.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.momentum = 1.0  # the running statistics of one batch
+            net(image)
+        return TrainingResult(net=net.eval(), recipe=RECIPES[kind], step=9, steps=12, seconds=3.2)
+
+    return make
+
+
+@pytest.fixture
+def result(trained: Callable[[str], TrainingResult]) -> TrainingResult:
+    return trained("realtime")
+
+
+def as_tensor(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).permute(2, 0, 1)[None]
+
+
+def painted_by_torch(net: StyleNetwork, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     with torch.no_grad():
-        net.head.weight *= 4
-        net.tail.weight *= 12
-    return TrainingResult(net, RECIPE, step=9, steps=12, seconds=3.2)
+        return (net(as_tensor(pixels))[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
 
 
-def painted_by_torch(net: RealtimeNet, pixels: np.ndarray) -> np.ndarray:
+def painted_in_float(engine_name: str, style: Style, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By the style's own graph, as other programs run it, without the 8-bit ends."""
+    data = style.model.SerializeToString()
+    if engine_name == "onnxruntime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        return onnxruntime.InferenceSession(data, options).run(None, {"image": image})[0]
+    from allaprima.engines.openvino_engine import core
+
+    compiled = core().compile_model(core().read_model(data, b""), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return compiled({"image": image})[0]
+
+
+@each_engine
+@each_network
+def test_every_engine_paints_what_training_saw(
+    kind: str,
+    engine_name: str,
+    trained: Callable[[str], TrainingResult],
+    frame: NDArray[np.uint8],
+    tmp_path: Path,
+) -> None:
+    """A frame with odd sides, fed as bytes and as floats, comes out as the PyTorch network paints it."""
+    pytest.importorskip(engine_name)
+    made = trained(kind)
+    style = export_style(made, tmp_path / "wave.onnx")
+    expected = painted_by_torch(made.net, frame)
+    assert expected.std() > 15
+    engine = load_engine(style, Placement(engine_name, "f32"), frame.shape[:2], threads=1)
+    assert nets.worst(engine.run({"image": frame[np.newaxis]})["stylized"][0], expected) <= 1
+    image = as_tensor(frame)
     with torch.no_grad():
-        image = torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).permute(2, 0, 1)[None]
-        return (net(image)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
+        worst = np.abs(painted_in_float(engine_name, style, image.numpy()) - made.net(image).numpy()).max()
+    assert worst < 1e-3
 
 
-@pytest.mark.parametrize("engine_name", ["onnxruntime", "openvino"])
-def test_every_engine_paints_what_training_saw(engine_name: str, result: TrainingResult, tmp_path: Path) -> None:
-    """Each size from 16 to 21 on both sides: padding, reflection and crop are those of the PyTorch network."""
-    if engine_name == "openvino":
-        pytest.importorskip("openvino")
-    style = export_style(result, tmp_path / "wave.onnx")
-    engine = load_engine(style, Placement(engine_name, "f32"), (16, 16), threads=1)
-    for height in range(16, 22):
-        for width in range(16, 22):
-            pixels = nets.photograph(height, width, seed=height * width)
-            painting = engine.run({"image": pixels[np.newaxis]})["stylized"][0]
-            expected = painted_by_torch(result.net, pixels)
-            assert expected.std() > 15
-            assert nets.worst(painting, expected) <= 1, (height, width)
+@each_engine
+@pytest.mark.parametrize("kind", ["realtime", "reconet-frn"])
+def test_every_size_is_padded_and_cropped_alike(
+    kind: str, engine_name: str, trained: Callable[[str], TrainingResult], tmp_path: Path
+) -> None:
+    """Each remainder to the stride, on both sides: padding, reflection and crop are those of the PyTorch network."""
+    pytest.importorskip(engine_name)
+    made = trained(kind)
+    engine = load_engine(export_style(made, tmp_path / "a.onnx"), Placement(engine_name, "f32"), (16, 16), threads=1)
+    for height, width in ((16, 17), (17, 16), (18, 19), (19, 18)):
+        pixels = nets.photograph(height, width, seed=height * width)
+        painting = engine.run({"image": pixels[np.newaxis]})["stylized"][0]
+        assert nets.worst(painting, painted_by_torch(made.net, pixels)) <= 1, (height, width)
 
 
-def test_the_exported_graph_is_plain_onnx(result: TrainingResult, tmp_path: Path) -> None:
+@each_network
+def test_the_exported_graph_is_plain_onnx(
+    kind: str, trained: Callable[[str], TrainingResult], frame: NDArray[np.uint8], tmp_path: Path
+) -> None:
     """Opset 18, the standard operators, one float picture in and out, N, H and W free, any batch."""
-    style = export_style(result, tmp_path / "wave.onnx")
+    made = trained(kind)
+    style = export_style(made, tmp_path / "wave.onnx")
     model = style.model
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
     assert {node.domain for node in model.graph.node} == {""}
@@ -79,10 +191,21 @@ def test_the_exported_graph_is_plain_onnx(result: TrainingResult, tmp_path: Path
     for value, name in ((model.graph.input, "image"), (model.graph.output, "stylized")):
         assert [entry.name for entry in value] == [name]
         assert [d.dim_param or d.dim_value for d in value[0].type.tensor_type.shape.dim] == ["N", 3, "H", "W"]
-    engine = load_engine(style, Placement("onnxruntime", "f32"), (17, 19), threads=1)
-    pixels = np.stack([nets.photograph(17, 19, seed) for seed in range(3)])
+    engine = load_engine(style, Placement("onnxruntime", "f32"), frame.shape[:2], threads=1)
+    pixels = np.stack([frame, frame[::-1], frame[:, ::-1]])
     for picture, painting in zip(pixels, engine.run({"image": pixels})["stylized"], strict=True):
-        assert nets.worst(painting, painted_by_torch(result.net, picture)) <= 1
+        assert nets.worst(painting, painted_by_torch(made.net, picture)) <= 1
+
+
+def test_a_bundled_style_is_this_network(frame: NDArray[np.uint8]) -> None:
+    """Its weights go into the network by their names, which paints as the file does and writes the same operators."""
+    style, net = Style.open("great-wave"), realtime_network(48, 5)
+    net.load_state_dict(weights_from_style("great-wave", "realtime"))
+    engine = load_engine(style, Placement("onnxruntime", "f32"), frame.shape[:2], threads=1)
+    painting = engine.run({"image": frame[np.newaxis]})["stylized"][0]
+    assert nets.worst(painting, painted_by_torch(net, frame)) <= 1
+    assert (net.stride, net.margin) == (STRIDE, MARGIN)
+    assert [n.op_type for n in build_graph(net).graph.node] == [n.op_type for n in style.model.graph.node]
 
 
 def test_the_card_tells_how_it_was_made(result: TrainingResult, tmp_path: Path) -> None:
@@ -95,45 +218,89 @@ def test_the_card_tells_how_it_was_made(result: TrainingResult, tmp_path: Path) 
     assert card.recipe["seed"] == 4
     assert (card.recipe["steps"], card.recipe["steps_done"], card.recipe["seconds"]) == (12, 9, 3)
     assert card.recipe["versions"]["torch"] == torch.__version__
-    assert set(RECIPE.to_dict()) - {"title", "artist", "year", "licenses"} <= set(card.recipe)
+    stated = {"title", "artist", "year", "licenses"}
+    assert set(result.recipe.to_dict()) - stated <= set(card.recipe)
+    assert not stated & set(card.recipe)
     assert card.parameters >= sum(parameter.numel() for parameter in result.net.parameters())
     json.dumps(card.to_dict())
 
 
+@each_network
+def test_the_card_names_the_method(kind: str, trained: Callable[[str], TrainingResult], tmp_path: Path) -> None:
+    """A style says which network it holds, and with which settings."""
+    card = export_style(trained(kind), tmp_path / "wave.onnx").card
+    assert card.network == card.recipe["method"] == kind.partition("-")[0]
+    assert card.recipe.get("normalization", "") == kind.partition("-")[2]
+
+
 def test_a_style_without_title_is_named_after_its_picture(result: TrainingResult, tmp_path: Path) -> None:
     """No empty line in the list of styles."""
-    untitled = replace(result, recipe=replace(RECIPE, title=""))
+    untitled = replace(result, recipe=replace(result.recipe, title=""))
     assert export_style(untitled, tmp_path / "x.onnx").card.title == "wave"
 
 
-def test_weights_come_back_from_a_style(result: TrainingResult, tmp_path: Path) -> None:
-    """Training starts from a style file with exactly its weights."""
-    export_style(result, tmp_path / "wave.onnx")
-    net = starting_network(replace(RECIPE, init="wave.onnx"), tmp_path)
-    for name, value in result.net.state_dict().items():
-        assert torch.equal(net.state_dict()[name], value), name
-
-
-@pytest.mark.parametrize("size", [{"channels": 12}, {"blocks": 2}])
-def test_starting_from_another_size_is_an_error(result: TrainingResult, tmp_path: Path, size: dict[str, int]) -> None:
-    """The message names the file and what was expected."""
-    export_style(result, tmp_path / "wave.onnx")
-    with pytest.raises(TrainingError, match="another size"):
-        starting_network(replace(RECIPE, init="wave.onnx", **size), tmp_path)
+@each_network
+def test_weights_come_back_from_a_style(kind: str, trained: Callable[[str], TrainingResult], tmp_path: Path) -> None:
+    """Exactly the weights, and the running statistics of a batch norm; only its count of batches begins anew."""
+    made = trained(kind)
+    export_style(made, tmp_path / "wave.onnx")
+    torch.manual_seed(1)
+    net = fresh(made.recipe)
+    weights = weights_from_style(str(tmp_path / "wave.onnx"), made.recipe.method)
+    net.load_state_dict(weights)
+    counts = {name for name in net.state_dict() if name.endswith("num_batches_tracked")}
+    assert bool(counts) == (kind == "johnson-batch")
+    assert set(weights) == set(net.state_dict()) - counts
+    for name, value in weights.items():
+        assert torch.equal(made.net.state_dict()[name], value), name
 
 
 def test_starting_from_another_network_is_an_error(tmp_path: Path) -> None:
     """A style of another kind, or a quantized one, holds no weights to start from."""
     nets.style_of(tmp_path, nets.negative(), network="other")
     with pytest.raises(TrainingError, match="realtime"):
-        weights_from_style(str(tmp_path / "net.onnx"))
-    nets.style_of(tmp_path, nets.negative(), network="realtime", parent_sha256="0" * 64)
-    with pytest.raises(TrainingError, match="realtime"):
-        weights_from_style(str(tmp_path / "net.onnx"))
+        weights_from_style(str(tmp_path / "net.onnx"), "realtime")
+    nets.style_of(tmp_path, nets.negative(), network="johnson", parent_sha256="0" * 64)
+    with pytest.raises(TrainingError, match="johnson"):
+        weights_from_style(str(tmp_path / "net.onnx"), "johnson")
+    with pytest.raises(TrainingError, match="great-wave"):
+        weights_from_style("great-wave", "reconet")
 
 
-def test_a_built_graph_is_a_style(result: TrainingResult, tmp_path: Path) -> None:
-    """What is built passes the same checks as what comes from outside."""
-    card = export_style(result, tmp_path / "a.onnx").card
-    again = write_style(tmp_path / "b.onnx", build_graph(result.net), card)
-    assert again.card == Style.open(tmp_path / "a.onnx").card
+class _Doubling(nn.ReLU):
+    """Computes something else than its base class."""
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.GELU(), r"'odd\.0' \(GELU\)"),
+        (_Doubling(), r"'odd\.0' \(_Doubling\)"),
+        (nn.Conv2d(3, 3, 3, padding="same"), "padding 'same'"),
+        (nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"), "circular"),
+        (nn.InstanceNorm2d(3), "instance norm"),
+        (nn.Upsample(scale_factor=2, mode="bilinear"), "nearest"),
+    ],
+)
+def test_what_cannot_be_written_is_an_error(layer: nn.Module, message: str) -> None:
+    """Better no file than one that paints something else; the message says which layer."""
+    with pytest.raises(TrainingError, match=message):
+        build_graph(StyleNetwork({"odd": nn.Sequential(layer)}, stride=1))
+
+
+def test_any_convolution_is_written_with_its_settings(frame: NDArray[np.uint8], tmp_path: Path) -> None:
+    """Stride, dilation, groups, different sides and no bias; and a batch norm by itself."""
+    torch.manual_seed(0)
+    layers = {
+        "conv1": nn.Conv2d(3, 6, (3, 5), padding=(2, 4), dilation=2, groups=3, padding_mode="reflect", bias=False),
+        "norm": SynchronizedBatchNorm(6),
+        "conv2": nn.Conv2d(6, 3, 3, stride=2, padding=1),
+        "up": nn.Upsample(scale_factor=2),
+        "sigmoid": nn.Sigmoid(),
+    }
+    net = StyleNetwork(layers, stride=2).eval()
+    card = replace(Style.open("great-wave").card, network="other")
+    image = as_tensor(frame)
+    painting = painted_in_float("onnxruntime", write_style(tmp_path / "a.onnx", build_graph(net), card), image.numpy())
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(painting), net(image), rtol=1e-4, atol=1e-5)

@@ -22,7 +22,6 @@ from allaprima.cli.progress import Stop
 from allaprima.errors import MissingExtraError, PartialRunError, SinkError, TrainingError, UsageError
 from allaprima.frame import Pixels
 from allaprima.picture import read_picture, write_picture
-from allaprima.train.gatys_recipe import GatysRecipe
 from allaprima.train.methods import gatys
 from allaprima.train.methods.gatys import (
     CONTENT_LAYER,
@@ -36,6 +35,7 @@ from allaprima.train.methods.gatys import (
     total_variation,
 )
 from allaprima.train.pyramid import covering, fitting, ladder, resized, split_steps, to_pixels
+from allaprima.train.recipes.gatys import GatysRecipe
 from allaprima.train.vgg import load_weights
 
 command = importlib.import_module("allaprima.cli.gatys")

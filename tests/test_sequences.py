@@ -10,15 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from allaprima.dataset.sequences import find_pairs, find_sequences
 from allaprima.errors import SourceError
 from allaprima.frame import Frame, Pixels
 from allaprima.measure.quality.motion import inside, read_flow, warp
-from allaprima.measure.quality.sequences import (
-    SUITE,
-    find_sequences,
-    measure_stability,
-    scene_suite,
-)
+from allaprima.measure.quality.sequences import SUITE, measure_stability, scene_suite
 
 HEIGHT, WIDTH = 24, 40
 
@@ -233,6 +229,35 @@ def test_flownet_subset(tmp_path: Path) -> None:
     assert sequence.name == "train/image_clean/left/0000000"
     assert [step.truth is not None for step in sequence.steps()] == [False, *[True] * 3, False, *[True] * 3]
     assert measure_stability(identity, sequence).e_stab == 0
+
+
+def test_single_pairs_are_read_like_sequences(tmp_path: Path) -> None:
+    """Protects training: any pair alone is the pair of the sequence, with its masks, unless it lacks a frame."""
+    folder = piece(tmp_path / "alley", 5)
+    write(folder / "occlusions" / "frame_0002.png", white_at(np.s_[:6]))
+    (sequence,) = find_sequences(tmp_path)
+    pairs = find_pairs(tmp_path)
+    assert [(pair.before.name, pair.now.name) for pair in pairs[:2]] == [
+        ("frame_0001.png", "frame_0002.png"),
+        ("frame_0002.png", "frame_0003.png"),
+    ]
+    for pair, (earlier, later) in zip(pairs, pairwise(sequence.steps()), strict=True):
+        read = pair.read()
+        assert read is not None
+        before, now, truth = read
+        assert later.truth is not None
+        assert (before == earlier.frame.pixels).all()
+        assert (now == later.frame.pixels).all()
+        assert (truth.flow == later.truth.flow).all()
+        assert (truth.mask == later.truth.mask).all()
+        assert not truth.backward
+    write(folder / "frame_0004.png", np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(SourceError, match=r"frame_0004\.png' is 9×9, the frame before it 40×24"):
+        pairs[2].read()
+    (folder / "frame_0004.png").unlink()
+    assert [pair.now.name for pair in find_pairs(tmp_path)] == ["frame_0002.png", "frame_0003.png"]
+    with pytest.raises(SourceError, match="no folder"):
+        find_pairs(tmp_path / "nothing")
 
 
 def test_trouble_stays_with_its_sequence(tmp_path: Path) -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE
-from rich.table import Column, Table
 
 from ..errors import UsageError
-from ..painter import Painter
-from ..picture import read_picture
-from ..style import CARD_KEY, Style, write_style
-from ..stylizer import Stylizer
+from ..style import CARD_KEY, Style
+from .measuring import make_subject, measure_styles
 from .options import (
     DeviceOption,
     EngineOption,
@@ -26,25 +20,6 @@ from .options import (
     ThreadsOption,
     open_one_of,
 )
-from .progress import Reporter
-from .tables import print_table
-
-_COLUMNS = (
-    ("score ↓", "style_score"),
-    ("content", "content"),
-    ("shift 1 ↓", "shift.1"),
-    ("2.6 ↓", "shift.2.6"),
-    ("noise 2 ↓", "noise.2"),
-    ("warp ↓", "warp"),
-    ("input", "warp_untouched"),
-    ("e_stab ↓", "e_stab"),
-    ("sharp", "sharpness"),
-    ("ms", "milliseconds"),
-)
-_ON_THE_CARD = (
-    "coherence", "placement", "style", "style_score", "content", "ssim", "shift", "noise", "warp", "warp_untouched",
-    "warp_long", "e_stab", "sharpness", "grid", "blobs", "milliseconds",
-)  # fmt: skip
 
 
 def evaluate(
@@ -89,10 +64,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure how well and how steadily styles paint, with coherence off and at its default."""
-    from ..measure.quality.evaluation import Subject
-    from ..measure.quality.evaluation import evaluate as measure
     from ..measure.quality.material import load_material
-    from ..measure.report.page import check_report, write_report
+    from ..measure.report.page import check_report
 
     if report is not None:
         check_report(report)
@@ -103,55 +76,27 @@ def evaluate(
     rivals = [_split_rival(text) for text in against or []]
     if write_card:
         _check_cards(opened)
-
-    def subject(style: Style, named: Path | None, *, rival: bool) -> Subject:
-        painting = None if named is None else read_picture(named).pixels
-        model = painting if "style" in style.card.inputs else None
-
-        def stylizer(dial: float) -> Stylizer:
-            # A painter for each row: rows paint at sizes of their own, and an engine is loaded for one.
-            painter = Painter(
-                style, style_image=model, engine=engine, precision=precision, device=device, threads=threads
-            )
-            return Stylizer(painter, coherence=dial)
-
-        return Subject(
-            style.name,
-            stylizer,
-            style.card.stride,
+    place: dict[str, Any] = {"engine": engine, "precision": precision, "device": device, "threads": threads}
+    subjects = [make_subject(style, painting, **place) for style, painting in zip(opened, paintings, strict=True)]
+    subjects += [
+        make_subject(
+            open_one_of(name, value_range, stride),
             painting,
-            "no painting is known: name it with --style-image" if not rival else "no painting: say FILE.onnx=PAINTING",
-            rival,
-            threads,
+            why_no_painting="no painting: say FILE.onnx=PAINTING",
+            rival=True,
+            **place,
         )
-
-    subjects = [subject(style, painting, rival=False) for style, painting in zip(opened, paintings, strict=True)]
-    subjects += [subject(open_one_of(name, value_range, stride), painting, rival=True) for name, painting in rivals]
-    material = load_material(data, images=images, clips=clips, flow=flow)
-    reporter = Reporter(quiet=as_json, unit="rows")
-    reporter.start(None)
-    try:
-        found = measure(
-            subjects,
-            material,
-            vgg=vgg,
-            coherences=coherence or (),
-            on_progress=lambda what, done, total: reporter.say(f"{done + 1} of {total}: {what}"),
-        )
-    finally:
-        reporter.stop()
-    result = found.to_dict()
-    if write_card:
-        for style in opened:
-            _write_card(style, result)
-    if report is not None:
-        write_report(report, evaluation=result, pictures=found.pictures)
-    if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
-    else:
-        _show(result, reporter)
-    if found.failures:
-        raise typer.Exit(found.failures[0].error.exit_code)
+        for name, painting in rivals
+    ]
+    measure_styles(
+        subjects,
+        load_material(data, images=images, clips=clips, flow=flow),
+        vgg=vgg,
+        coherences=coherence or (),
+        cards=opened if write_card else (),
+        report=report,
+        as_json=as_json,
+    )
 
 
 def _paintings(styles: list[Style], named: list[Path], data: Path | None) -> list[Path | None]:
@@ -181,55 +126,3 @@ def _check_cards(styles: list[Style]) -> None:
     for style in styles:
         if not any(entry.key == CARD_KEY for entry in style.model.metadata_props):
             raise UsageError(f"{style.path} has no allaprima card to write on: leave out --write-card")
-
-
-def _write_card(style: Style, result: dict[str, Any]) -> None:
-    rows = [row for row in result["rows"] if row["name"] == style.name and not row["against"]]
-    if not rows:
-        return
-    off = next(row for row in rows if row["coherence"] == 0)
-    default = next(row for row in rows if row["default"])
-    machine, protocol = result["machine"], result["protocol"]
-    measurements = {
-        **{name: default[name] for name in _ON_THE_CARD},
-        "coherence_off": {name: off[name] for name in _ON_THE_CARD},
-        "date": machine["date"],
-        "machine": f"{machine['cpu']}, {machine['system']}",
-        "commit": machine["commit"] or f"allaprima {machine['allaprima']}",
-        "data": {
-            "pictures": protocol["pictures"]["names"],
-            "clips": list(protocol["clips"]),
-            "sequences": protocol["sequences"],
-        },
-    }
-    write_style(style.path, style.model, replace(style.card, measurements=measurements))
-
-
-def _show(result: dict[str, Any], reporter: Reporter) -> None:
-    table = Table(
-        Column(overflow="fold"),
-        "coherence",
-        *(Column(title, justify="right", no_wrap=True) for title, _ in _COLUMNS),
-        box=SIMPLE,
-    )
-    for row in result["rows"]:
-        table.add_row(
-            row["name"],
-            f"{row['coherence']:g}" if row["coherence"] else "off",
-            *(_figure(row, path) for _, path in _COLUMNS),
-        )
-    print_table(table)
-    for note in dict.fromkeys(
-        f"{row['name']}: not measured: {note}" for row in result["rows"] for note in row["notes"]
-    ):
-        reporter.say(note)
-    for failure in result["failures"]:
-        reporter.say(f"allaprima: {failure['name']}: {failure['error']}")
-
-
-def _figure(row: dict[str, Any], path: str) -> str:
-    name, _, part = path.partition(".")
-    value = row[name].get(part) if part else row[name]
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"

@@ -15,7 +15,7 @@ from ..errors import MissingExtraError, PartialRunError, SinkError, UsageError
 from ..frame import Pixels
 from ..picture import check_picture_destination, read_picture, write_picture
 from ..stylizer import scale, with_colors_of
-from ..train.gatys_recipe import GatysRecipe
+from ..train.recipes.gatys import GatysRecipe
 from ..writing import write_whole
 from .options import JsonOption, KeepColorsOption, OverwriteOption, parse_size
 from .progress import Reporter, stop_on_signals
@@ -51,7 +51,7 @@ def gatys(
     previews: Annotated[Path | None, typer.Option("--previews", help="Folder for the picture on its way.")] = None,
     every: Annotated[int, typer.Option("--every", min=1, help="Steps between previews.")] = 50,
     vgg: Annotated[Path | None, typer.Option("--vgg", envvar="ALLAPRIMA_VGG", help="VGG16 weights.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps or xpu.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 takes all cores.")] = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,

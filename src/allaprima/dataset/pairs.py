@@ -39,7 +39,7 @@ def make_pairs(
 ) -> Report:
     """Take pairs of neighboring frames with backward flow, from the later to the earlier one, and occlusions.
 
-    Laid out like FlyingThings3D, so that :func:`~allaprima.measure.quality.sequences.find_sequences` and whatever else
+    Laid out like FlyingThings3D, so that :func:`~allaprima.dataset.sequences.find_sequences` and whatever else
     knows that data set can read it. Under ``train`` and ``test``, RUN being a clip and the number of its first frame
     here, T the number of a frame in its clip, with four digits or more:
 

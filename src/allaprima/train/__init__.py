@@ -1,1 +1,4 @@
-"""Training of styles. Needs torch, NumPy and Pillow only (ONNX where a style file is written or read)."""
+"""Training of styles.
+
+Needs torch, NumPy, Pillow, Lightning Fabric and tomli-w only (ONNX where a style file is written or read).
+"""

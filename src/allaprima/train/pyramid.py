@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..frame import Pixels
-from .data import to_tensor
+from .pictures import to_tensor
 
 MIN_SIDE = 32
 """Shortest side, in pixels, that a scale may have: VGG16's relu4 sees it at an eighth."""

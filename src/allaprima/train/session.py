@@ -1,6 +1,7 @@
-"""One training session from a recipe to a checkpoint: what the command line and Python call.
+"""One training session from a recipe to a checkpoint, of any method: what the command line and Python call.
 
-Needs torch, NumPy and Pillow only, so that it runs on a bare GPU machine; ``export.py`` makes the style file.
+Needs torch, NumPy, Pillow, Lightning Fabric and tomli-w only, so that it runs on a bare GPU machine; ``export.py``
+makes the style file.
 """
 
 from __future__ import annotations
@@ -13,25 +14,32 @@ from pathlib import Path
 import torch
 
 from ..errors import SinkError, TrainingError, UsageError
-from .data import find_content, load_picture, resize_short_side, to_tensor
-from .methods.realtime import RealtimeMethod
-from .networks.realtime import RealtimeNet
-from .recipe import RealtimeRecipe, recipe_from_dict, resolve
-from .trainer import Progress, Trainer, TrainingResult, TrainingRun, load_checkpoint, network_from_checkpoint
+from .checkpoint import load_checkpoint, network_from_checkpoint
+from .content import open_content
+from .method import method_class, recipe_from_dict
+from .network import StyleNetwork
+from .pictures import load_picture, resize_short_side, to_tensor
+from .preview import preview_clip
+from .processes import open_fabric
+from .recipe import Recipe, resolve
+from .trainer import Progress, Trainer, TrainingResult, TrainingRun
 from .vgg import VGG16Features, load_weights
+
+_ACCELERATORS = ("cuda", "mps")
 
 
 def pick_device(name: str) -> str:
-    """``auto`` to the accelerator that PyTorch finds, else the CPU.
+    """``auto`` to the accelerator that PyTorch finds and Lightning Fabric knows, else the CPU.
 
     Raises:
         TrainingError: the named device isn't here.
     """
     found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    here = found.type if found is not None and found.type in _ACCELERATORS else "cpu"
     if name == "auto":
-        return found.type if found else "cpu"
-    if name != "cpu" and (found is None or found.type != name):
-        raise TrainingError(f"PyTorch finds no '{name}' here; choose --device {found.type if found else 'cpu'}")
+        return here
+    if name not in ("cpu", here):
+        raise TrainingError(f"no '{name}' to train on here; choose --device {here}")
     return name
 
 
@@ -42,8 +50,8 @@ def has_fast_bf16(device: str) -> bool:
     return device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def train_realtime(
-    recipe: RealtimeRecipe,
+def train(
+    recipe: Recipe,
     folder: Path,
     *,
     data: Path | None = None,
@@ -58,82 +66,103 @@ def train_realtime(
     on_step: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
-    """Train the real-time network by a recipe.
+    """Train a network by a recipe; in each process alike where ``torchrun`` started several.
 
     Args:
         recipe: every setting; with ``resume``, the checkpoint's recipe takes its place.
-        folder: checkpoints, previews and logs go here.
+        folder: the recipe, checkpoints, previews and logs go here; shared by all processes.
         data: folder that relative paths of the recipe are looked up in.
         minutes: budget that sets the number of steps where the recipe leaves it open.
+        threads: of the CPU for each process; 0 takes all cores, shared among the processes here.
+        preview: picture, clip or ``scene[:NAME]`` to paint every few minutes, instead of the first content picture.
+        say: told what is noteworthy, as are ``on_start`` and ``on_step`` what is done: by the main process only.
         stop: asked before each step; true ends the training and keeps what is there.
 
     Returns:
-        The averaged network, the recipe with its steps, and how far the training got.
+        The averaged network, the recipe with its steps and precision, and how far the training got.
 
     Raises:
         TrainingError: pictures, weights or settings that can't be trained with.
+        SinkError: another training's checkpoint is in the folder.
     """
     checkpoint = folder / "checkpoint.pt"
     if resume:
-        recipe = recipe_from_dict(load_checkpoint(checkpoint)["recipe"])
+        recipe = _resumed_recipe(checkpoint, recipe.method)
     elif checkpoint.exists():
         raise SinkError(f"{checkpoint} exists: choose another --out, or go on with --resume")
     if not recipe.style_image or not recipe.content:
         raise UsageError("say what to paint like (--style-image PICTURE) and on what (--content FOLDER)")
-    if not (recipe.steps or minutes or resume):
+    if not (recipe.steps or minutes):
         raise UsageError("say how long to train: --minutes M or --steps N")
 
-    torch.set_num_threads(threads or os.cpu_count() or 1)
-    torch.manual_seed(recipe.seed)
     chosen = pick_device(device)
-    content = find_content([resolve(name, data) for name in recipe.content], recipe.exclude)
-    skipped = f", {len(content.skipped)} files skipped" if content.skipped else ""
-    say(f"{len(content.files)} pictures{skipped}; training on {chosen}")
-    style_path = resolve(recipe.style_image, data)
-    painting = to_tensor(resize_short_side(load_picture(style_path), recipe.style_size)).unsqueeze(0)
-    shown = to_tensor(resize_short_side(load_picture(preview or content.files[0]), 384)).unsqueeze(0)
-    loss_network = VGG16Features(load_weights(vgg)).to(chosen)
-    run = TrainingRun(
-        folder,
-        shown,
-        minutes=minutes,
-        device=chosen,
-        autocast=has_fast_bf16(chosen),
-        say=say,
-        on_start=on_start,
-        on_step=on_step,
-        stop=stop,
-    )
-    method = RealtimeMethod(recipe, loss_network, painting.to(chosen))
+    if recipe.precision == "auto":
+        recipe = replace(recipe, precision="bf16" if has_fast_bf16(chosen) else "f32")
+    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(threads or max(1, cores))
+    torch.manual_seed(recipe.seed)
+    kind = method_class(recipe.method)
+    painting = to_tensor(
+        resize_short_side(load_picture(resolve(recipe.style_image, data)), recipe.style_size)
+    ).unsqueeze(0)
     # A resumed run takes its weights from the checkpoint; what it began from may be gone by now.
-    net = starting_network(replace(recipe, init="") if resume else recipe, data)
-    trainer = Trainer(net, method, recipe, content, run)
+    network = starting_network(replace(recipe, init="") if resume else recipe, data)
+
+    fabric = open_fabric(chosen, recipe.precision)
+    main = fabric.is_global_zero
+    with fabric.rank_zero_first():  # it fills the cache
+        content = open_content(
+            recipe.content,
+            crop=recipe.crop,
+            data=data,
+            exclude=recipe.exclude,
+            clip_step=recipe.clip_step,
+            cache=folder / "content",
+            still_motion=kind.still_motion(recipe),
+            say=say if main else lambda text: None,
+        )
+    processes = f" in {fabric.world_size} processes" if fabric.world_size > 1 else ""
+    if main:
+        say(f"{content.describe()}; training on {chosen}{processes}, {recipe.precision}")
+    run = TrainingRun(folder, preview_clip(preview or content.first_picture()), minutes=minutes, stop=stop)
+    if main:
+        run = replace(run, say=say, on_start=on_start, on_step=on_step)
+    loss_network = VGG16Features(load_weights(vgg)).to(fabric.device)
+    method = kind(recipe, loss_network, painting.to(fabric.device))
+    trainer = Trainer(fabric, network, method, content, run)
     if resume:
         trainer.resume(checkpoint)
     return trainer.train()
 
 
-def starting_network(recipe: RealtimeRecipe, data: Path | None) -> RealtimeNet:
-    """A fresh network, or one with the weights that the recipe's ``init`` names.
+def _resumed_recipe(checkpoint: Path, method: str) -> Recipe:
+    recipe = recipe_from_dict(load_checkpoint(checkpoint)["recipe"])
+    if recipe.method != method:
+        raise TrainingError(f"{checkpoint} is of the method '{recipe.method}': go on with `train {recipe.method}`")
+    return recipe
+
+
+def starting_network(recipe: Recipe, data: Path | None) -> StyleNetwork:
+    """A fresh network, or one with the weights that the recipe's ``init`` names, a style or a checkpoint.
 
     Raises:
-        TrainingError: ``init`` holds a network of another kind or size.
+        TrainingError: ``init`` holds a network of another method or size.
     """
-    net = RealtimeNet(recipe.channels, recipe.blocks)
+    network = method_class(recipe.method).network(recipe)
     if not recipe.init:
-        return net
+        return network
     path = resolve(recipe.init, data)
     if path.suffix == ".pt":
-        weights = network_from_checkpoint(path)[0].state_dict()
+        trained, made_by, _ = network_from_checkpoint(path)
+        if made_by.method != recipe.method:
+            raise TrainingError(f"--init {recipe.init} is of the method '{made_by.method}', not '{recipe.method}'")
+        weights = trained.state_dict()
     else:
         from .export import weights_from_style
 
-        weights = weights_from_style(str(path) if path.exists() else recipe.init)
+        weights = weights_from_style(str(path) if path.exists() else recipe.init, recipe.method)
     try:
-        net.load_state_dict(weights)
+        network.load_state_dict(weights)
     except RuntimeError as error:
-        raise TrainingError(
-            f"--init {recipe.init} holds a network of another size than {recipe.channels} channels,"
-            f" {recipe.blocks} blocks"
-        ) from error
-    return net
+        raise TrainingError(f"--init {recipe.init} holds a network of another size than the recipe's") from error
+    return network

@@ -10,13 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ...dataset.sequences import FlowSequence, find_sequences
 from ...errors import AllaprimaError, SourceError
 from ...failure import Failure
 from ...frame import Frame, Pixels
 from ...picture import list_pictures, read_picture
 from ...source import open_source
 from ...stylizer import scale
-from .sequences import FlowSequence, find_sequences, scene_suite
+from .sequences import scene_suite
 
 PICTURE_SIZE = (512, 384)
 """(width, height) of the pictures; the other way round where they stand upright."""

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ...errors import StyleError
 from ...frame import Pixels
-from ...train.data import resize_short_side
 from ...train.losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, gram, relative_distance
+from ...train.pictures import resize_short_side
 from ...train.vgg import VGG16Features, load_weights
 
 PAINTING_SIDE = 512

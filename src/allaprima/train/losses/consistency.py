@@ -6,6 +6,7 @@ come out as the first painting moved by the same warp. The warp is known, so no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,31 +32,38 @@ def warp(image: Tensor, grid: Tensor) -> Tensor:
 
 
 def second_view(
-    image: Tensor, generator: torch.Generator, *, shift: float, affine: float, brightness: float, noise: float
+    image: Tensor,
+    generators: Sequence[torch.Generator],
+    *,
+    shift: float,
+    affine: float,
+    brightness: float,
+    noise: float,
 ) -> View:
     """Draw a random view of each picture.
 
     Args:
         image: float N×3×H×W in [0, 1].
-        generator: CPU generator that all random numbers come from.
+        generators: one on the CPU for each picture, that its random numbers come from: with whom it shares a batch
+            makes no difference.
         shift: largest translation in pixels, each axis.
         affine: largest change of each entry of the 2×2 linear part; applied to half of the pictures, since a pure pan
             is what cameras do most.
         brightness: largest relative change of brightness.
         noise: standard deviation of the largest Gaussian noise, of 1.
     """
-    count, _, height, width = image.shape
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator) * 2 - 1
-
+    count, colors, height, width = image.shape
     theta = torch.eye(2, 3).repeat(count, 1, 1)
-    theta[:, :, 2] = uniform(count, 2) * shift * torch.tensor([2.0 / width, 2.0 / height])
-    bend = (torch.rand(count, 1, 1, generator=generator) < 0.5).float()
-    theta[:, :, :2] += uniform(count, 2, 2) * affine * bend
-    gain = 1 + uniform(count, 1, 1, 1) * brightness
-    sigma = torch.rand(count, 1, 1, 1, generator=generator) * noise
-    grain = torch.randn(image.shape, generator=generator) * sigma
+    gain, grain = torch.ones(count, 1, 1, 1), torch.empty(count, colors, height, width)
+    unit = torch.tensor([2.0 / width, 2.0 / height])
+    for sample, generator in enumerate(generators):
+        theta[sample, :, 2] = _uniform(generator, 2) * shift * unit
+        bend = _uniform(generator, 2, 2) * affine
+        if torch.rand((), generator=generator) < 0.5:
+            theta[sample, :, :2] += bend
+        gain[sample] += _uniform(generator, 1, 1, 1) * brightness
+        sigma = torch.rand((), generator=generator) * noise
+        grain[sample] = torch.randn(colors, height, width, generator=generator) * sigma
 
     grid = F.affine_grid(theta, [count, 3, height, width], align_corners=False).to(image.device)
     moved = warp(image, grid) * gain.to(image.device) + grain.to(image.device)
@@ -64,6 +72,14 @@ def second_view(
 
 
 def consistency_loss(first: Tensor, second: Tensor, view: View) -> Tensor:
-    """Mean squared difference between the second painting and the moved first one, inside the picture; a scalar."""
+    """Squared difference of the second painting and the moved first one; a scalar.
+
+    Per picture the mean over colors and the pixels that came from inside; of these the mean.
+    """
     difference = (second - warp(first, view.grid)).square().mean(1, keepdim=True)
-    return (difference * view.valid).sum() / view.valid.sum().clamp_min(1)
+    inside = view.valid.sum((1, 2, 3)).clamp_min(1)
+    return ((difference * view.valid).sum((1, 2, 3)) / inside).mean()
+
+
+def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.rand(*shape, generator=generator) * 2 - 1

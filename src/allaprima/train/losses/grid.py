@@ -7,6 +7,8 @@ strided layers). The perceptual losses don't see it, since strokes hide it in ph
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -14,9 +16,10 @@ FIELD = 64
 """Side of a flat field in pixels; the outer quarter on each side is left out, for what happens at borders."""
 
 
-def flat_fields(count: int, generator: torch.Generator) -> Tensor:
-    """Pictures of one random color each: float count×3×FIELD×FIELD in [0, 1]."""
-    return torch.rand(count, 3, 1, 1, generator=generator).expand(-1, -1, FIELD, FIELD)
+def flat_fields(generators: Sequence[torch.Generator]) -> Tensor:
+    """Pictures of one random color each, two from each sample's generator: float32 2N×3×FIELD×FIELD in [0, 1]."""
+    colors = torch.cat([torch.rand(2, 3, 1, 1, generator=generator) for generator in generators])
+    return colors.expand(-1, -1, FIELD, FIELD)
 
 
 def grid_loss(painted: Tensor, block: int) -> Tensor:

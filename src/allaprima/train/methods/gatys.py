@@ -29,9 +29,9 @@ from torch import Tensor
 
 from ...errors import TrainingError, UsageError
 from ...frame import Pixels
-from ..gatys_recipe import GatysRecipe
 from ..losses.perceptual import gram, relative_distance, style_distances
 from ..pyramid import covering, enlarged, fitting, ladder, resized, split_steps, step_shares, to_pixels
+from ..recipes.gatys import GatysRecipe
 from ..session import has_fast_bf16, pick_device
 from ..vgg import VGG16Features
 

@@ -8,61 +8,38 @@ Sub-Pixel Convolutional Neural Network", section 3, run in both directions.
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from collections import OrderedDict
+
+from torch import nn
+
+from ..network import StyleNetwork
+from .layers import Affine, DepthToSpace, Residual, SpaceToDepth
 
 STRIDE = 4
 MARGIN = 8
-"""Pixels reflected on every side and cropped again: what a net paints where it feels the border is never seen."""
 
 
-def space_to_depth(x: Tensor, block: int) -> Tensor:
-    """(N, C, H, W) to (N, block²·C, H/block, W/block) in ONNX ``SpaceToDepth`` channel order (row, column, channel)."""
-    n, c, h, w = x.shape
-    x = x.view(n, c, h // block, block, w // block, block)
-    return x.permute(0, 3, 5, 1, 2, 4).reshape(n, c * block * block, h // block, w // block)
-
-
-def depth_to_space(x: Tensor, block: int) -> Tensor:
-    """Inverse of :func:`space_to_depth`; ONNX ``DepthToSpace`` in its ``DCR`` mode."""
-    n, c, h, w = x.shape
-    x = x.view(n, block, block, c // (block * block), h, w)
-    return x.permute(0, 3, 4, 1, 5, 2).reshape(n, c // (block * block), h * block, w * block)
-
-
-class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))): He et al. 2016 without normalization and without the activation after the sum."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(x)))  # type: ignore[no-any-return]
-
-
-class RealtimeNet(nn.Module):
-    """Picture in, painting out: float N×3×H×W RGB in [0, 1], any H and W ≥ 16.
+def realtime_network(channels: int, blocks: int) -> StyleNetwork:
+    """A fresh network with random weights.
 
     Args:
         channels: width of the trunk.
-        blocks: number of residual blocks.
+        blocks: number of residual layers x + conv(relu(conv(x))): He et al. 2016 without normalization and without the
+            activation after the sum.
     """
+    pixels = 3 * STRIDE * STRIDE
+    layers = {
+        "center": Affine(1.0, -0.5),
+        "unshuffle": SpaceToDepth(STRIDE),
+        "head": nn.Conv2d(pixels, channels, 3, padding=1),
+        "blocks": nn.Sequential(*(_block(channels) for _ in range(blocks))),
+        "tail": nn.Conv2d(channels, pixels, 3, padding=1),
+        "sigmoid": nn.Sigmoid(),
+        "shuffle": DepthToSpace(STRIDE),
+    }
+    return StyleNetwork(layers, stride=STRIDE, margin=MARGIN)
 
-    def __init__(self, channels: int = 48, blocks: int = 5) -> None:
-        super().__init__()
-        pixels = 3 * STRIDE * STRIDE
-        self.head = nn.Conv2d(pixels, channels, 3, padding=1)
-        self.blocks = nn.ModuleList(ResidualBlock(channels) for _ in range(blocks))
-        self.tail = nn.Conv2d(channels, pixels, 3, padding=1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        padding = (MARGIN, MARGIN + -width % STRIDE, MARGIN, MARGIN + -height % STRIDE)
-        x = self.head(space_to_depth(F.pad(image, padding, mode="reflect") - 0.5, STRIDE))
-        for block in self.blocks:
-            x = block(x)
-        painting = torch.sigmoid(depth_to_space(self.tail(x), STRIDE))
-        return painting[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+def _block(channels: int) -> Residual:
+    conv1, conv2 = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+    return Residual(OrderedDict(conv1=conv1, act1=nn.ReLU(), conv2=conv2))

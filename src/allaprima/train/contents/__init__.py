@@ -1,0 +1,1 @@
+"""The kinds of training content, each with its random crops."""
