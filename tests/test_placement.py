@@ -46,7 +46,7 @@ def fake_engines(monkeypatch: pytest.MonkeyPatch, grays: dict[Placement, int], f
             raise EngineError("not here")
         return Timed(placement, grays[placement])
 
-    monkeypatch.setattr(module, "_candidates", lambda *asked: list(grays))
+    monkeypatch.setattr(module, "candidates", lambda *asked: list(grays))
     monkeypatch.setattr(module, "load_engine", load)
     monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
 
@@ -77,7 +77,7 @@ def test_one_precision_is_still_compared_with_f32(style: Style, monkeypatch: pyt
     """Also where the user fixed the precision, and no f32 engine is among the candidates."""
     int8 = [Placement("onnxruntime", "int8"), Placement("openvino", "int8")]
     fake_engines(monkeypatch, {ORT: 100, int8[0]: 103, int8[1]: 101}, int8[0])
-    monkeypatch.setattr(module, "_candidates", lambda *asked: int8)
+    monkeypatch.setattr(module, "candidates", lambda *asked: int8)
     assert open_engine(style, nets.SIZE, precision="int8").placement == int8[1]
 
 
@@ -85,7 +85,7 @@ def test_no_candidate_within_the_tolerance_is_an_error(style: Style, monkeypatch
     """Better no painting than a wrong one."""
     int8 = [Placement("onnxruntime", "int8"), Placement("openvino", "int8")]
     fake_engines(monkeypatch, {ORT: 100, int8[0]: 103, int8[1]: 97}, int8[0])
-    monkeypatch.setattr(module, "_candidates", lambda *asked: int8)
+    monkeypatch.setattr(module, "candidates", lambda *asked: int8)
     with pytest.raises(EngineError, match="--precision f32"):
         open_engine(style, nets.SIZE, precision="int8")
 
@@ -118,7 +118,7 @@ def test_a_remembered_choice_that_no_longer_runs_is_measured_again(
     fake_engines(monkeypatch, {ORT: 100, OV: 100}, OV)
     assert open_engine(style, nets.SIZE).placement == OV
     fake_engines(monkeypatch, {ORT: 100}, ORT)
-    monkeypatch.setattr(module, "_candidates", lambda *asked: [ORT, OV])
+    monkeypatch.setattr(module, "candidates", lambda *asked: [ORT, OV])
     assert open_engine(style, nets.SIZE).placement == ORT
 
 
@@ -156,7 +156,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(
 def test_every_reason_is_told_when_nothing_is_left(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user sees why each candidate failed."""
     fake_engines(monkeypatch, {}, ORT)
-    monkeypatch.setattr(module, "_candidates", lambda *asked: [ORT, BF16])
+    monkeypatch.setattr(module, "candidates", lambda *asked: [ORT, BF16])
     with pytest.raises(EngineError) as caught:
         open_engine(style, nets.SIZE)
     assert "onnxruntime f32 on cpu: not here" in str(caught.value)

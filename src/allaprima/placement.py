@@ -51,22 +51,23 @@ def open_engine(
     for value, known, option in ((engine, ENGINES, "engine"), (precision, PRECISIONS, "precision")):
         if value != "auto" and value not in known:
             raise UsageError(f"unknown --{option} '{value}'; known: auto, {', '.join(known)}")
-    candidates = _candidates(style, engine, precision, device)
-    if len(candidates) == 1:
-        return load_engine(style, candidates[0], size, threads)
+    found = candidates(style, engine, precision, device)
+    if len(found) == 1:
+        return load_engine(style, found[0], size, threads)
     memory = _Memory()
     key = _key(style, size, engine, precision, device, threads)
     remembered = memory.recall(key)
-    if remembered in candidates:
+    if remembered in found:
         # What ran yesterday may not run today: a driver or an extra may have gone.
         with contextlib.suppress(EngineError, MissingExtraError):
             return load_engine(style, remembered, size, threads)
-    chosen, loaded = _measure(style, candidates, size, threads)
+    chosen, loaded = _measure(style, found, size, threads)
     memory.keep(key, chosen)
     return loaded
 
 
-def _candidates(style: Style, engine: str, precision: str, device: str) -> list[Placement]:
+def candidates(style: Style, engine: str = "auto", precision: str = "auto", device: str = "auto") -> list[Placement]:
+    """Where a style may run here, as far as can be told without loading it; see :func:`open_engine`."""
     engines = [engine] if engine != "auto" else ["onnxruntime", *(["openvino"] if _has_openvino() else [])]
     found: list[Placement] = []
     for name in engines:
@@ -94,13 +95,13 @@ def _has_openvino() -> bool:
 
 
 def _measure(
-    style: Style, candidates: list[Placement], size: tuple[int, int], threads: int
+    style: Style, placements: list[Placement], size: tuple[int, int], threads: int
 ) -> tuple[Placement, Engine]:
     picture = probe_picture(size)
     feeds = {**silent_inputs(style, size), "image": picture[np.newaxis]}
     reasons: list[str] = []
     results: list[tuple[float, Placement, Engine, Pixels]] = []
-    for placement in candidates:
+    for placement in placements:
         try:
             engine = load_engine(style, placement, size, threads)
             painting = next(iter(engine.run(feeds).values()))

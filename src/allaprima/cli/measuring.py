@@ -136,6 +136,7 @@ def _write_card(style: Style, result: dict[str, Any]) -> None:
     default = next(row for row in rows if row["default"])
     machine, protocol = result["machine"], result["protocol"]
     measurements = {
+        **style.card.measurements,
         **{name: default[name] for name in _ON_THE_CARD},
         "coherence_off": {name: off[name] for name in _ON_THE_CARD},
         "date": machine["date"],

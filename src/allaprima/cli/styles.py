@@ -36,7 +36,8 @@ def list_styles(context: typer.Context, as_json: JsonOption = False) -> None:
         card, measured = style.card, style.card.measurements
         shift, noise = measured.get("shift", {}), measured.get("noise", {})
         figures = [measured.get("style_score"), shift.get("1"), noise.get("2"), measured.get("warp")]
-        shown = ["-" if figure is None else f"{figure:.2f}" for figure in figures] if measured else ["not measured"]
+        known = any(figure is not None for figure in figures)
+        shown = ["-" if figure is None else f"{figure:.2f}" for figure in figures] if known else ["not measured"]
         table.add_row(style.name, ", ".join(filter(None, (card.title, card.artist, card.year))), *shown)
     Console().print(table)
 

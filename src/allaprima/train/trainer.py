@@ -69,6 +69,7 @@ class TrainingResult:
 
     Attributes:
         recipe: with the number of steps and the precision as they were chosen.
+        picture: the preview's first frame, float 1×3×H×W in [0, 1], which is real content.
     """
 
     net: StyleNetwork
@@ -76,6 +77,7 @@ class TrainingResult:
     step: int
     steps: int
     seconds: float
+    picture: Tensor
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -152,7 +154,8 @@ class Trainer:
         if main and broken:
             run.say(f"{len(broken)} pictures could not be decoded: {', '.join(map(str, sorted(broken)))}")
         net = copy.deepcopy(self._ema).cpu()
-        return TrainingResult(net, self._recipe, self._step, self._recipe.steps, self._seconds, history)
+        picture = run.preview[:1]
+        return TrainingResult(net, self._recipe, self._step, self._recipe.steps, self._seconds, picture, history)
 
     def _loop(self, logbook: Logbook | None) -> list[dict[str, float]]:
         run, steps, history = self._run, self._recipe.steps, list[dict[str, float]]()
