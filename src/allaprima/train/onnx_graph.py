@@ -124,9 +124,12 @@ def _filter_response_norm(layer: FilterResponseNorm, chain: _Chain, name: str, x
     squares = chain.node("Mul", [x, x], f"{name}.squares")
     width, height = chain.constant("width", [3], np.int64), chain.constant("height", [2], np.int64)
     eps = chain.constant(f"{name}_eps", layer.eps)
-    # Row by row: an engine that adds up a million squares in one go loses more than 1/255 of the painting.
-    rows = chain.node("ReduceMean", [squares, width], f"{name}.rows", keepdims=1)
-    power = chain.node("ReduceMean", [rows, height], f"{name}.power", keepdims=1)
+    # By rows, since a million squares added up in one go lose more than 1/255 of the painting; and with a root between
+    # the two means, since OpenVINO makes one of two that follow each other.
+    rows = chain.node("Sqrt", [chain.node("ReduceMean", [squares, width], f"{name}.rows", keepdims=1)], f"{name}.rms")
+    power = chain.node(
+        "ReduceMean", [chain.node("Mul", [rows, rows], f"{name}.mean_squares"), height], f"{name}.power", keepdims=1
+    )
     root = chain.node("Sqrt", [chain.node("Add", [power, eps], f"{name}.above_zero")], f"{name}.root")
     normal = chain.node("Div", [x, root], f"{name}.normal")
     return chain.node("Add", [chain.node("Mul", [normal, f"{name}.weight"], f"{name}.scaled"), f"{name}.bias"], name)
