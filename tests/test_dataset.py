@@ -253,7 +253,7 @@ def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     for make in (make_from_clips, make_pairs):
         stop.clear()
         with pytest.raises(PartialRunError, match="nothing was kept") as caught:
-            make([str(clip)], tmp_path / "set", overwrite=True, watch=Watch(count, stop))
+            make([str(clip)], tmp_path / "set", overwrite=True, watch=Watch(count, stop.is_set))
         assert caught.value.exit_code == 130
         assert snapshot(tmp_path) == before and not list(tmp_path.glob(".set*"))
 

@@ -246,6 +246,7 @@ def _one_of_two(rank: int, folder: str) -> None:
     painted = norm.eval()(share) if rank == 0 else None  # alone: eval mode must wait for nobody
     saved = {"y": y, "x_grad": share.grad, "gradients": gradients, "state": norm.state_dict(), "painted": painted}
     torch.save(saved, f"{folder}/{rank}.pt")
+    dist.barrier()  # a process that leaves first breaks the connection of one that still waits
     dist.destroy_process_group()
 
 

@@ -72,6 +72,21 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert [path.name for path in content.sources[1].skipped] == ["bad.jpg"]
 
 
+def test_large_photographs_are_decoded_small(tmp_path: Path) -> None:
+    """A camera's picture is hardly decoded larger than crops need, never smaller, and shows the same."""
+    gradient(250, 200).resize((2500, 2000), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=95)
+    whole, small = load_picture(tmp_path / "large.jpg"), load_picture(tmp_path / "large.jpg", 400)
+    assert (whole.size, small.size) == ((2500, 2000), (625, 500))
+    difference = to_tensor(small.resize((250, 200))) - to_tensor(whole.resize((250, 200)))
+    assert difference.abs().mean() < 2 / 255
+    sizes: list[int] = []
+    with pytest.MonkeyPatch.context() as patched:
+        name = "allaprima.train.contents.pictures.load_picture"
+        patched.setattr(name, lambda path, least: sizes.append(least) or load_picture(path, least))
+        image, _ = opened(tmp_path, crop=256).sample(np.random.default_rng(0))
+    assert (image.shape, sizes) == ((3, 256, 256), [320])
+
+
 def test_nothing_to_train_on(tmp_path: Path) -> None:
     """A missing folder, an empty one, and one with nothing that can be used, each with what to do."""
     with pytest.raises(TrainingError, match=r"no content '.*missing'"):

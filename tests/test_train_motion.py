@@ -20,7 +20,7 @@ from torch import Tensor
 
 from allaprima.dataset.pairs import make_pairs
 from allaprima.dataset.sequences import TrueFlow
-from allaprima.errors import SourceError, TrainingError
+from allaprima.errors import PartialRunError, SourceError, TrainingError
 from allaprima.train.content import Content, Motion, StillMotion, open_content
 from allaprima.train.contents.flow import crop_flow, mirror
 from allaprima.train.contents.pictures import Warp, inside_crop
@@ -272,6 +272,14 @@ def test_scenes_become_pairs_and_frames(tmp_path: Path, monkeypatch: pytest.Monk
     assert "used again" in said[before]
     assert len(said) == before + 1
     assert torch.equal(drawn(again, 4)[3][0], samples[3][0])
+
+
+def test_taking_frames_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long clip takes minutes: it ends when asked to, and half a data set is not taken for one later."""
+    monkeypatch.setattr("allaprima.sources.scene.FRAMES", 7)
+    with pytest.raises(PartialRunError):
+        opened("scene:pan", cache=tmp_path / "cache", stop=lambda: True)
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def clip(path: Path, frames: int = 12, speed: int = 2) -> Path:

@@ -66,7 +66,8 @@ def test_a_session_from_recipe_to_network_and_on(data: Path, tmp_path: Path, vgg
     assert {"content", "style", "tv", "consistency", "style/relu4_3"} <= set(whole.history[0])
     assert RealtimeRecipe.read(tmp_path / "whole" / "recipe.toml") == RECIPE
     train(data, tmp_path / "parts", vgg_file, **stop_after(1))
-    rest = train(data, tmp_path / "parts", vgg_file, RealtimeRecipe(), resume=True)
+    rest = train(data, tmp_path / "parts", vgg_file, RealtimeRecipe(), resume=True, **options)
+    assert any(f"by the recipe that {tmp_path / 'parts' / 'checkpoint.pt'} holds" in line for line in said)
     assert same(whole.net.state_dict(), rest.net.state_dict())
     assert rest.recipe == RECIPE
 

@@ -131,7 +131,7 @@ def _run(make: Callable[[Watch], Report], unit: str, what: str, *, as_json: bool
     with stop_on_signals() as stop:
         reporter.start(None)
         try:
-            report = make(Watch(reporter.count, stop))
+            report = make(Watch(reporter.count, stop.is_set))
         except PartialRunError as error:
             raise PartialRunError(str(error), 128 + stop.signal_number) from error
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,8 +65,8 @@ class Watch:
 
     on_count: Callable[[int, str], None] = lambda count, name: None
     """Called with how many frames or pictures were read, and what is being read."""
-    stop: threading.Event | None = None
-    """Set from anywhere to end the run."""
+    stop: Callable[[], bool] = lambda: False
+    """Asked after each; true ends the run."""
 
     def tick(self, count: int, name: str) -> None:
         """One more was read.
@@ -76,5 +75,5 @@ class Watch:
             PartialRunError: the run was asked to end.
         """
         self.on_count(count, name)
-        if self.stop is not None and self.stop.is_set():
+        if self.stop():
             raise PartialRunError("stopped; nothing was kept", 128 + signal.SIGINT)

@@ -184,6 +184,7 @@ def open_content(
     cache: Path,
     still_motion: StillMotion | None = None,
     say: Callable[[str], None] = lambda text: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Content:
     """Open a recipe's content.
 
@@ -202,11 +203,13 @@ def open_content(
             where all is there already.
         still_motion: for methods on pairs, how still pictures move; None: for methods on single pictures.
         say: is told what is made of clips, one line each.
+        stop: asked meanwhile; true ends it.
 
     Raises:
         TrainingError: an entry isn't there, or has nothing that can be used.
         SourceError: a clip can't be read, or a data set with flow isn't laid out in a way that is known.
         SinkError: the cache can't be written.
+        PartialRunError: it was asked to end while frames were taken.
     """
     # The sources are made of this module's classes; those of clips and flow also need packages that others don't.
     from .contents.pictures import find_pictures, open_pictures
@@ -224,7 +227,7 @@ def open_content(
             kind = "scene" if scene else "clip"
             clip = entry if scene else str(path.absolute())
             with_flow = still_motion is not None
-            path = make_cached(clip, pairs=with_flow, crop=crop, every=clip_step, cache=cache, say=say)
+            path = make_cached(clip, pairs=with_flow, crop=crop, every=clip_step, cache=cache, say=say, stop=stop)
         elif not path.is_dir():
             raise TrainingError(f"no content '{entry}': it takes folders, clips and scene[:NAME]")
         elif (path / _MANIFEST).is_file() and (path / _TRAIN).is_dir():

@@ -12,14 +12,21 @@ from torch import Tensor
 from ..errors import TrainingError
 
 
-def load_picture(path: Path) -> Image.Image:
+def load_picture(path: Path, least_side: int = 0) -> Image.Image:
     """A picture as 8-bit RGB, turned as its EXIF tag says.
+
+    Args:
+        path: of the file.
+        least_side: above 0, its short side may come out smaller than it is, but not below this: JPEG files are decoded
+            at a half, a quarter or an eighth of their size, a camera's in a tenth of the time.
 
     Raises:
         TrainingError: the file isn't a picture that Pillow can read.
     """
     try:
         with Image.open(path) as picture:
+            if least_side:
+                picture.draft(None, (least_side, least_side))
             return ImageOps.exif_transpose(picture).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise TrainingError(f"{path} can't be read as a picture") from error

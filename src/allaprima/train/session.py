@@ -76,7 +76,8 @@ def train(
         threads: of the CPU for each process; 0 takes all cores, shared among the processes here.
         preview: picture, clip or ``scene[:NAME]`` to paint every few minutes, instead of the first content picture.
         say: told what is noteworthy, as are ``on_start`` and ``on_step`` what is done: by the main process only.
-        stop: asked before each step; true ends the training and keeps what is there.
+        stop: asked before each step; true ends the training and keeps what is there. Asked before the first one, too,
+            while frames are taken of clips: then there is nothing to keep.
 
     Returns:
         The averaged network, the recipe with its steps and precision, and how far the training got.
@@ -84,10 +85,12 @@ def train(
     Raises:
         TrainingError: pictures, weights or settings that can't be trained with.
         SinkError: another training's checkpoint is in the folder.
+        PartialRunError: it was asked to stop before there was anything to keep.
     """
     checkpoint = folder / "checkpoint.pt"
     if resume:
         recipe = _resumed_recipe(checkpoint, recipe.method)
+        say(f"going on by the recipe that {checkpoint} holds")
     elif checkpoint.exists():
         raise SinkError(f"{checkpoint} exists: choose another --out, or go on with --resume")
     if not recipe.style_image or not recipe.content:
@@ -120,6 +123,7 @@ def train(
             cache=folder / "content",
             still_motion=kind.still_motion(recipe),
             say=say if main else lambda text: None,
+            stop=stop,
         )
     processes = f" in {fabric.world_size} processes" if fabric.world_size > 1 else ""
     if main:

@@ -13,12 +13,15 @@ from ...dataset.clips import unique_stems
 from ...dataset.manifest import NAME, TRAIN
 from ...dataset.pairs import make_pairs
 from ...dataset.pictures import make_from_clips
+from ...dataset.report import Watch
 from ...errors import SinkError, TrainingError
 from ...source import open_source
 from .pictures import LARGEST
 
 
-def make_cached(clip: str, *, pairs: bool, crop: int, every: int, cache: Path, say: Callable[[str], None]) -> Path:
+def make_cached(
+    clip: str, *, pairs: bool, crop: int, every: int, cache: Path, say: Callable[[str], None], stop: Callable[[], bool]
+) -> Path:
     """Make a data set of a clip or scene, or find the one that is there from the same clip and settings.
 
     Args:
@@ -28,6 +31,7 @@ def make_cached(clip: str, *, pairs: bool, crop: int, every: int, cache: Path, s
         every: of the clip, every so many frames are taken.
         cache: the folder it goes to.
         say: is told what is done.
+        stop: asked after each frame; true ends it.
 
     Returns:
         Its folder of pictures, or of frames and flow.
@@ -36,6 +40,7 @@ def make_cached(clip: str, *, pairs: bool, crop: int, every: int, cache: Path, s
         TrainingError: the clip is smaller than the crop.
         SourceError: the clip can't be read, or there is nothing usable in it.
         SinkError: the cache can't be written.
+        PartialRunError: it was asked to end; nothing is kept.
     """
     file = Path(clip) if Path(clip).is_file() else None
     title = clip if file is None else file.name
@@ -55,7 +60,7 @@ def make_cached(clip: str, *, pairs: bool, crop: int, every: int, cache: Path, s
         cache.mkdir(parents=True, exist_ok=True)
         note.unlink(missing_ok=True)
         make = make_pairs if pairs else make_from_clips
-        report = make([clip], folder, every=every, size=size, test_share=0, overwrite=True)
+        report = make([clip], folder, every=every, size=size, test_share=0, overwrite=True, watch=Watch(stop=stop))
         note.write_text(json.dumps(key), encoding="utf-8")
     except OSError as error:
         raise SinkError(f"can't write '{cache}': {error.strerror or error}") from error

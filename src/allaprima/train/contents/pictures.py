@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -94,11 +95,12 @@ class Pictures(Source):
         return load_picture(self._files[index])
 
     def sample(self, index: int, random: np.random.Generator) -> tuple[Tensor, Motion | None]:
-        picture, crop = self.picture(index), self._crop
+        crop = self._crop
         warp = None if self._still_motion is None else Warp.draw(self._still_motion, random)
         left, top, right, bottom = (0, 0, 0, 0) if warp is None else warp.margins(crop)
         # What the moved crop shows has to be in the picture: made-up borders would be trained on.
         least = crop + max(left + right, top + bottom)
+        picture = load_picture(self._files[index], max(least, math.ceil(LARGEST * crop)))
         picture = resize_short_side(picture, max(least, draw_side(picture.size, crop, random)))
         if random.random() < 0.5:
             picture = ImageOps.mirror(picture)
