@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,16 @@ from peers import write
 
 from allaprima.comparison.mosaic import Heading, Mosaic, View
 from allaprima.errors import AllaprimaError, UsageError
-from allaprima.frame import Pixels
+from allaprima.frame import Frame, Pixels
 from allaprima.measure.machine import describe_machine
 from allaprima.measure.quality.evaluation import Subject, evaluate
 from allaprima.measure.quality.image_quality import blob_count
-from allaprima.measure.quality.material import Material, load_material
+from allaprima.measure.quality.material import CLIP_FRAMES, CLIP_SIZE, Material, load_material
 from allaprima.measure.quality.perceptual import PerceptualMeter, resize_painting
 from allaprima.picture import read_picture, write_picture
+from allaprima.source import open_source
 from allaprima.style import Style
-from allaprima.stylizer import Stylizer
+from allaprima.stylizer import Stylizer, scale
 
 SIZE = (540, 720)
 """(height, width) of the nets alone."""
@@ -66,7 +68,21 @@ def chosen_material(options: argparse.Namespace) -> Material:
     names = list(material.pictures)
     kept = {names[i] for i in np.linspace(0, len(names) - 1, min(options.pictures, len(names))).round().astype(int)}
     material.pictures = {name: pixels for name, pixels in material.pictures.items() if name in kept | {options.photo}}
+    if options.segments > 1:
+        files = [path for path in sorted(options.clips.iterdir()) if path.stem in material.clips]
+        material.clips = {name: frames for path in files for name, frames in segments(path, options.segments).items()}
     return material
+
+
+def segments(path: Path, count: int) -> dict[str, list[Frame]]:
+    """Pieces of a clip, evenly spread, of as many frames and of the size that the protocol takes from its beginning."""
+    with open_source(str(path)) as source:
+        frames = [replace(frame, pixels=scale(frame.pixels, CLIP_SIZE)) for frame in source.frames()]
+    starts = np.linspace(0, len(frames) - CLIP_FRAMES, count).round().astype(int)
+    return {
+        f"{path.stem}, {number} of {count}": frames[start : start + CLIP_FRAMES]
+        for number, start in enumerate(starts, 1)
+    }
 
 
 def peer_of(path: str, painting: Path) -> StyleFile:
@@ -221,6 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pictures", type=int, default=8)
     parser.add_argument("--images", type=Path, help="folder of pictures, in place of the data folder's")
     parser.add_argument("--clips", type=Path, help="folder of clips, in place of the data folder's")
+    parser.add_argument("--segments", type=int, default=1, help="of each clip in --clips, instead of its beginning")
     parser.add_argument("--command", required=True, help="how the page is made, for the page")
     parser.add_argument("--vgg", help="weights of the loss network; else ALLAPRIMA_VGG, or a download")
     parser.add_argument("--json", type=Path, required=True, help="every figure; the page is made of it")
