@@ -63,8 +63,9 @@ def say(what: str) -> None:
 
 
 def chosen_material(options: argparse.Namespace) -> Material:
-    """Evenly spread pictures, the clips and the built-in scenes."""
+    """Evenly spread pictures, and the clips; no sequences with true flow, which the table doesn't show."""
     material = load_material(options.data, images=options.images, clips=options.clips, flow=[])
+    material.sequences = []
     names = list(material.pictures)
     kept = {names[i] for i in np.linspace(0, len(names) - 1, min(options.pictures, len(names))).round().astype(int)}
     material.pictures = {name: pixels for name, pixels in material.pictures.items() if name in kept | {options.photo}}
