@@ -12,7 +12,8 @@ NORMALIZATIONS = ("instance", "batch", "frn")
 
 @dataclass(frozen=True, kw_only=True)
 class JohnsonRecipe(Recipe):
-    """Every setting of ``allaprima train johnson``; defaults as in PyTorch's ``fast_neural_style`` example."""
+    """Every setting of ``allaprima train johnson``; defaults as in PyTorch's ``fast_neural_style`` example, but for the
+    weights of the losses, which depend on the loss network."""
 
     method: ClassVar[str] = "johnson"
     about: ClassVar[About] = About(
@@ -31,7 +32,7 @@ class JohnsonRecipe(Recipe):
     batch: int = 4
     gradient_clip: float = 0.0
     content_weight: float = 1.0
-    style_weight: float = 1e5
+    style_weight: float = 1e4
     tv_weight: float = 0.0
 
     def __post_init__(self) -> None:
