@@ -101,7 +101,9 @@ def about(card_recipe: Mapping[str, Any]) -> str:
     kind += f", {card_recipe['blocks']} blocks"
     if "normalization" in card_recipe:
         kind += f", {card_recipe['normalization']}"
-    return f"{kind}; {card_recipe['steps_done']} steps of {card_recipe['batch']}, {card_recipe['seconds'] / 60:.0f} min"
+    begun = f", begun from {Path(card_recipe['init']).stem}" if card_recipe["init"] else ""
+    steps, minutes = card_recipe["steps_done"], card_recipe["seconds"] / 60
+    return f"{kind}; {steps} steps of {card_recipe['batch']}, {minutes:.0f} min{begun}"
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class ReconetRecipe(Recipe):
     warmup_steps: int = 50
     gradient_clip: float = 0.0
     content_weight: float = 1.0
-    style_weight: float = 10.0
+    style_weight: float = 1.0
     tv_weight: float = 1e-3
     feature_temporal_weight: float = 1e3
     output_temporal_weight: float = 2e3
