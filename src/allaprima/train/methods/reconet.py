@@ -1,11 +1,11 @@
 """The reconet method: perceptual losses on pairs of frames, and steadiness along the motion between them.
 
 Gao, Gu, Zhang, Wang 2018, "ReCoNet: Real-time Coherent Video Style Transfer Network", section 3.3. The paper's weights
-are 1 (content), 10 (style), 1e-3 (total variation), 1e7 (features) and 2e3 (output), without the range, the loss network
-and the reductions they are for. The reductions here are those of EmptySamurai's ``pytorch-reconet``, as means over
-samples, so that the weights are for any batch. With them, style counts 1, by which content and style are of one size for
-well-trained nets (131 and 208, 84 and 675 for ``fast_neural_style``'s mosaic and candy), and the features' weight is
-1e3, with which the two temporal losses count alike.
+are 1 (content), 10 (style), 1e-3 (total variation), 1e7 (features) and 2e3 (output), without the range, the loss
+network and the reductions they are for. The reductions here are those of EmptySamurai's ``pytorch-reconet``, as means
+over samples, so that the weights are for any batch. With them, style counts 1, by which content and style are of one
+size for well-trained nets (131 and 208, 84 and 675 for ``fast_neural_style``'s mosaic and candy), and features 1e3,
+with which the two temporal losses count alike.
 """
 
 from __future__ import annotations
