@@ -190,7 +190,7 @@ def test_real_frames_are_painted_as_training_saw(
 def test_the_card_tells_how_engines_differ(
     result: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Mean and worst difference of 255 from the trained network, engine by engine; why, where one can't run here."""
+    """How far from the trained network, engine by engine: mean, worst, PSNR; why, where one can't run here."""
     wrong = EngineError("no such unit here")
 
     class OffByThree:
@@ -206,12 +206,16 @@ def test_the_card_tells_how_engines_differ(
         return OffByThree()
 
     places = [Placement("onnxruntime", "f32"), Placement("openvino", "bf16")]
-    monkeypatch.setattr("allaprima.train.export.candidates", lambda style, device: places)
-    monkeypatch.setattr("allaprima.train.export.load_engine", load)
+    monkeypatch.setattr("allaprima.measure.quality.differences.candidates", lambda style, device: places)
+    monkeypatch.setattr("allaprima.measure.quality.differences.load_engine", load)
     found = export_style(result, tmp_path / "wave.onnx").card.measurements["differences"]
     values = result.picture.numel()
     assert found == {
-        "onnxruntime f32 on cpu": {"mean": round(3 / values, 3), "max": 3.0},
+        "onnxruntime f32 on cpu": {
+            "mean": round(3 / values, 3),
+            "max": 3.0,
+            "psnr": round(10 * np.log10(255**2 * values / 9), 2),
+        },
         "openvino bf16 on cpu": str(wrong),
     }
 

@@ -18,6 +18,9 @@ from .source import open_source
 from .style import Style
 from .stylizer import DEFAULT_COHERENCE, Stylizer, with_colors_of
 
+_BAND = 256
+"""Rows."""
+
 
 def _painter(style: Style | str | os.PathLike[str] | Painter, options: dict[str, Any]) -> Painter:
     if isinstance(style, Painter):
@@ -34,7 +37,7 @@ def stylize_image(
     keep_colors: bool = False,
     **options: Any,
 ) -> Pixels:
-    """Paint one picture.
+    """Paint one picture, a large one tile by tile (see :meth:`Painter.paint_still`).
 
     Args:
         picture: uint8 H×W×3 RGB, or the path of a picture file.
@@ -46,8 +49,13 @@ def stylize_image(
         uint8 H×W×3 RGB.
     """
     pixels = read_picture(Path(picture)).pixels if isinstance(picture, (str, os.PathLike)) else picture
-    painting, _ = _painter(style, options).paint(pixels, {})
-    return with_colors_of(painting, pixels) if keep_colors else painting
+    painting = _painter(style, options).paint_still(pixels)
+    if keep_colors:
+        # By bands, since the conversion takes several pictures' memory.
+        for top in range(0, len(pixels), _BAND):
+            band = slice(top, top + _BAND)
+            painting[band] = with_colors_of(painting[band], pixels[band])
+    return painting
 
 
 def stylize_picture_file(path: Path, out: Path, painter: Painter, *, keep_colors: bool, overwrite: bool) -> Picture:

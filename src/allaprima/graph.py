@@ -67,7 +67,7 @@ _OLDEST_OPSET = 15
 """The first operator set in which every node made here means what it should."""
 
 
-def _modern(model: ModelProto) -> ModelProto:
+def modernized(model: ModelProto) -> ModelProto:
     """The model itself, or one of an old operator set brought to a newer one."""
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
     if opset >= _OLDEST_OPSET:
@@ -98,7 +98,7 @@ def with_byte_pictures(model: ModelProto, *, value_range: int, stride: int) -> M
     Raises:
         StyleError: the model is of an old operator set and can't be brought to a newer one.
     """
-    model = _modern(onnx.ModelProto.FromString(model.SerializeToString()))
+    model = modernized(onnx.ModelProto.FromString(model.SerializeToString()))
     graph = model.graph
     before: list[NodeProto] = []
     after: list[NodeProto] = []

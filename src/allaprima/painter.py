@@ -14,6 +14,7 @@ from .errors import StyleError, UsageError
 from .frame import Pixels
 from .placement import open_engine
 from .style import MINIMUM_SIDE, Style
+from .tiling.tiles import paint_tiles, plan_tiles
 
 State = Mapping[str, NDArray[Any]]
 """What a style remembers from frame to frame, by input name; empty for styles that remember nothing."""
@@ -123,6 +124,25 @@ class Painter:
         if self._strength < 1 and "strength" not in self._constant:
             painting = cv2.addWeighted(painting, self._strength, pixels, 1 - self._strength, 0)
         return painting, following
+
+    def paint_still(self, pixels: Pixels) -> Pixels:
+        """Paint one picture that stands alone: a large one tile by tile, which gives the same painting.
+
+        Args:
+            pixels: uint8 H×W×3 RGB.
+
+        Returns:
+            The painting, of the same size. Beside the two of them, memory is taken for a tile alone; see
+            :data:`~allaprima.tiling.tiles.TILE_SIDE`.
+
+        Raises:
+            StyleError: the picture is too large to be painted in one go, and the style can't be painted in tiles.
+        """
+        quantized = self.style.quantized() if self._options["precision"] in ("auto", "int8") else None
+        tiles = plan_tiles([self.style, *([quantized] if quantized else [])], *pixels.shape[:2])
+        if tiles is None:
+            return self.paint(pixels, {})[0]
+        return paint_tiles(pixels, tiles, lambda tile: self.paint(tile, {})[0])
 
     def _fit(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -25,8 +26,9 @@ from .frame import Pixels
 
 Alpha = NDArray[np.uint8]
 
-MAX_PIXELS = 120_000_000
-"""Pictures with more pixels (about 11,000 × 11,000) are refused before they are decoded."""
+MAX_PIXELS = 1_000_000_000
+"""Pictures with more pixels (about 31,600 × 31,600) are refused before they are decoded; decoding and encoding take
+about 10 bytes a pixel."""
 
 PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".qoi", ".tga", ".tif"}
@@ -62,6 +64,8 @@ _BROKEN = (
     zlib.error,
     cv2.error,
 )
+
+_pillows_limit = threading.Lock()
 
 _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     2: lambda a: a[:, ::-1],
@@ -220,6 +224,17 @@ def write_picture(
     return notes
 
 
+def _header(file: BinaryIO, formats: list[str], max_pixels: int) -> Image.Image:
+    """The file with its header read. Pillow's own limit, one for the whole process, is as high as ours meanwhile."""
+    with _pillows_limit:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max(before or 0, max_pixels)
+        try:
+            return Image.open(file, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
 @contextmanager
 def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     """The file as Pillow sees it; whatever goes wrong with it inside becomes a SourceError."""
@@ -232,7 +247,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
             # The limit here is ours, and an error.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             # Given a name, Pillow maps uncompressed TIFF into memory and turns it twice; a file is read.
-            with path.open("rb") as file, Image.open(file, formats=formats) as image:
+            with path.open("rb") as file, _header(file, formats, max_pixels) as image:
                 width, height = image.size
                 if width * height > max_pixels:
                     raise SourceError(
@@ -268,7 +283,9 @@ def _to_eight_bits(path: Path, image: Image.Image) -> tuple[Image.Image, Alpha |
         deep = np.asarray(image).astype(np.uint16)
     if deep is not None:
         # v · 255 / 65535, rounded; Pillow keeps the high byte, which is darker by half a level on average.
-        levels = ((deep.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        levels: NDArray[np.uint8] = np.empty(deep.shape, np.uint8)
+        for row, given in zip(levels, deep, strict=True):
+            row[:] = (given.astype(np.uint32) * 255 + 32767) // 65535
         note = ["16 bits scaled to 8"]
         if levels.ndim == 2:
             return Image.fromarray(levels), None, True, note
@@ -286,15 +303,17 @@ def _to_eight_bits(path: Path, image: Image.Image) -> tuple[Image.Image, Alpha |
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         whole = image.convert("RGBA")
         return whole.convert("RGB"), np.asarray(whole.getchannel("A")), gray, []
-    return image.convert("RGB"), None, gray, []
+    return _as_rgb(image), None, gray, []
 
 
 def _deep_png(path: Path) -> NDArray[np.uint16] | None:
     """Pixels of a PNG with 16 bits a channel, BGR order; None where it has fewer. Pillow has no such mode for color."""
-    data = path.read_bytes()
-    # Signature 8 bytes, chunk length and name 8, width and height 8, then the depth.
-    if len(data) < 25 or data[24] != 16:
-        return None
+    with path.open("rb") as file:
+        # Signature 8 bytes, chunk length and name 8, width and height 8, then the depth.
+        start = file.read(25)
+        if len(start) < 25 or start[24] != 16:
+            return None
+        data = start + file.read()
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None:
         raise ValueError("its 16-bit pixels can't be decoded")
@@ -326,7 +345,12 @@ def _to_srgb(image: Image.Image, profile: bytes | None, gray: bool) -> tuple[Ima
         if converted is not None:
             return converted, ["color profile converted to sRGB"]
     notes = ["CMYK without a color profile converted plainly"] if image.mode == "CMYK" else []
-    return image.convert("RGB"), notes
+    return _as_rgb(image), notes
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Without the copy that Pillow makes of what is RGB already."""
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @cache

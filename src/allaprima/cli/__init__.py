@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__
 from ..errors import AllaprimaError
-from . import dataset, styles, train
+from . import dataset, shrink, styles, train
 from .bench import bench
 from .compare import compare
 from .demo import demo
@@ -31,6 +31,7 @@ app.add_typer(styles.app, name="styles")
 app.add_typer(dataset.app, name="dataset")
 train.app.command("gatys")(gatys)
 app.add_typer(train.app, name="train")
+app.add_typer(shrink.app, name="shrink")
 
 
 @app.callback(invoke_without_command=True)

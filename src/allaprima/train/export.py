@@ -6,15 +6,14 @@ import platform
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from onnx import numpy_helper
 from torch import Tensor
 
 from .. import __version__
-from ..engine import load_engine
-from ..errors import EngineError, TrainingError
-from ..placement import candidates
+from ..errors import TrainingError
+from ..frame import Pixels
+from ..measure.quality.differences import engine_differences
 from ..style import Card, Style, write_style
 from .network import StyleNetwork
 from .onnx_graph import build_graph
@@ -61,33 +60,15 @@ def export_style(result: TrainingResult, path: Path) -> Style:
     )
     model = build_graph(result.net)
     written = write_style(path, model, card)
-    differences = engine_differences(result.net, written, result.picture)
+    pixels, painted = _painted_in_training(result.net, result.picture)
+    differences = engine_differences(written, [pixels], [painted])
     return write_style(path, model, replace(card, measurements={"differences": differences}))
 
 
-def engine_differences(network: StyleNetwork, style: Style, picture: Tensor) -> dict[str, dict[str, float] | str]:
-    """How the painting of a style file differs from its network's, by engine and precision.
-
-    Args:
-        network: as it was trained.
-        style: the file made of it.
-        picture: float32 1×3×H×W in [0, 1]; rounded to 8 bits.
-
-    Returns:
-        ``mean`` and ``max`` of the absolute difference, of 255, both paintings in 8 bits; or why it can't run here.
-    """
+def _painted_in_training(network: StyleNetwork, picture: Tensor) -> tuple[Pixels, Pixels]:
+    """A picture, float32 1×3×H×W in [0, 1], rounded to 8 bits, and what the network paints of that: uint8 H×W×3."""
     pixels = picture.mul(255).round().byte()
     with torch.no_grad():
-        seen = network.eval()(pixels.float() / 255).clamp(0, 1).mul(255).round()
-    expected = seen.permute(0, 2, 3, 1).numpy()
-    feeds = {"image": pixels.permute(0, 2, 3, 1).contiguous().numpy()}
-    found: dict[str, dict[str, float] | str] = {}
-    for placement in candidates(style, device="cpu"):
-        try:
-            painted = load_engine(style, placement, (picture.shape[2], picture.shape[3])).run(feeds)["stylized"]
-        except EngineError as error:  # a precision that this machine doesn't compute
-            found[str(placement)] = str(error)
-            continue
-        distance = np.abs(painted.astype(np.float32) - expected)
-        found[str(placement)] = {"mean": round(float(distance.mean()), 3), "max": float(distance.max())}
-    return found
+        painted = network.eval()(pixels.float() / 255).clamp(0, 1).mul(255).round().byte()
+    seen, made = (each[0].permute(1, 2, 0).contiguous().numpy() for each in (pixels, painted))
+    return seen, made

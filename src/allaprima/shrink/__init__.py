@@ -1,0 +1,1 @@
+"""Finished styles made smaller and faster."""

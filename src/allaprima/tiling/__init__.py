@@ -1,0 +1,1 @@
+"""Large still pictures, painted tile by tile."""
