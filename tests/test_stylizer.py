@@ -19,8 +19,11 @@ from allaprima.cli import app
 from allaprima.errors import UsageError
 from allaprima.frame import Frame, Pixels, SourceInfo
 from allaprima.painter import Painter, State
+from allaprima.picture import write_picture
+from allaprima.refiner import refine
+from allaprima.source import open_source
 from allaprima.style import Style
-from allaprima.stylizer import Stylizer, with_colors_of
+from allaprima.stylizer import Stylizer, scale, with_colors_of
 
 TEXTURE = np.random.default_rng(1).integers(0, 100, (4, 4, 3)).astype(np.uint8)
 
@@ -43,6 +46,9 @@ class GridPainter:
         height, width = pixels.shape[:2]
         texture = np.tile(TEXTURE, (-(-height // 4), -(-width // 4), 1))[:height, :width]
         return pixels // 2 + texture, {"state.0": np.ones(1)} if self._remembers else {}
+
+    def for_work_size(self) -> tuple[GridPainter, float]:
+        return self, 1.0
 
 
 def paint_all(stylizer: Stylizer, pictures: list[Pixels]) -> list[NDArray[np.int64]]:
@@ -195,3 +201,91 @@ def test_the_dial_reaches_the_video(tmp_path: Path) -> None:
         assert CliRunner().invoke(app, [*command, "0.25"]).exit_code == 0
     assert seen == [0.25]
     assert CliRunner().invoke(app, [*command, "1.5"]).exit_code == 2
+
+
+def test_a_work_size_paints_small_and_refines() -> None:
+    """Protects the order: scaled by area, locked and painted there, brought back with the full frame, then colored."""
+    painter, frames = GridPainter(), windows([(0, 0), (1, 0), (3, 2)])
+    paintings = paint_all(Stylizer(painter, work_size=120, keep_colors=True), frames)
+    assert set(painter.sizes) == {(120 + 8, 160 + 8)}
+    small = [scale(frame, (160, 120)) for frame in frames]
+    strokes = paint_all(Stylizer(painter), small)
+    for painting, frame, little, stroke in zip(paintings, frames, small, strokes, strict=True):
+        wanted = with_colors_of(refine(stroke.astype(np.uint8), little, frame), frame)
+        assert np.array_equal(painting, wanted)
+
+
+def test_strokes_of_the_work_size_ride_along() -> None:
+    """Protects steadiness at a work size: a pan by whole small pixels carries the result along, bit for bit."""
+    paintings = paint_all(Stylizer(GridPainter(), work_size=120), windows([(2 * step, 0) for step in range(6)]))
+    plain = paint_all(Stylizer(GridPainter(), work_size=120, coherence=0), windows([(0, 0), (2, 0)]))
+    old, new = np.s_[40:-40, 42:-40], np.s_[40:-40, 40:-42]
+    for before, now in itertools.pairwise(paintings):
+        assert np.array_equal(before[old], now[new])
+    assert np.abs(plain[0][old] - plain[1][new]).mean() > 10
+
+
+def test_the_frames_own_size_as_work_size_changes_nothing() -> None:
+    """Protects the ladder's top: bit for bit what there is without a work size."""
+    frames = windows([(0, 0), (1, 0), (2, 1)])
+    plain = paint_all(Stylizer(GridPainter()), frames)
+    ladder = paint_all(Stylizer(GridPainter(), work_size=240), frames)
+    assert all(np.array_equal(one, other) for one, other in zip(ladder, plain, strict=True))
+
+
+@pytest.mark.parametrize("work_size", [20, 60])
+def test_strength_counts_at_full_size(tmp_path: Path, work_size: int) -> None:
+    """Protects the photograph's share, which must be sharp: at 0 it is the frame itself, in between a blend with it."""
+    style = nets.style_of(tmp_path, nets.negative(), stride=4)
+    plain = {"engine": "onnxruntime", "precision": "f32", "device": "cpu"}
+    frame = view(size=(80, 60))
+
+    def painted(strength: float) -> NDArray[np.int64]:
+        painter = Painter(style, strength=strength, **plain)  # type: ignore[arg-type]
+        return paint_all(Stylizer(painter, work_size=work_size), [frame])[0]
+
+    assert np.array_equal(painted(0.0), frame)
+    assert np.abs(painted(0.5) - (painted(1.0) + frame) / 2).max() <= 0.5
+    assert np.abs(painted(1.0) - frame).mean() > 20
+
+
+def test_a_strength_inside_the_style_is_left_to_it(tmp_path: Path) -> None:
+    """Protects from taking strength twice."""
+    painter = Painter(nets.style_of(tmp_path, nets.with_strength()), strength=0.5)
+    assert painter.for_work_size() == (painter, 1.0)
+
+
+def test_work_sizes_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    """Protects from a blurred surprise: too large for the frame, at the start and later, and fixed styles."""
+    info = SourceInfo(320, 240, 25, 1)  # type: ignore[arg-type]
+    stylizer = Stylizer(GridPainter(), work_size=241)
+    with pytest.raises(UsageError, match=r"320x240.*240 at most"):
+        stylizer.prepare(info)
+    with pytest.raises(UsageError, match="240 at most"):
+        stylizer.stylize(Frame(windows([(0, 0)])[0]))
+    assert Stylizer(GridPainter(), work_size=120, size=(640, 480)).prepare(info) == "grid 168x128"
+    fixed = Painter(nets.style_of(tmp_path, nets.negative(shape=(1, 3, 24, 20)), stride=4))
+    with pytest.raises(UsageError, match="always works at 20x24"):
+        Stylizer(fixed, work_size=16)
+
+
+def test_a_work_size_keeps_a_videos_size_and_frames(tmp_path: Path) -> None:
+    """Protects the whole way, from Python and from the command line; a wrong one leaves nothing behind."""
+    style = nets.style_of(tmp_path, nets.negative(), stride=4)
+    plain = {"engine": "onnxruntime", "precision": "f32", "device": "cpu"}
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    for index in range(4):
+        write_picture(clip / f"{index}.png", view(index, size=(96, 64)))
+    result = stylize_video(clip, tmp_path / "python", style, work_size=32, **plain)
+    options = [f"--{name}={value}" for name, value in plain.items()]
+    command = ["video", str(clip), str(tmp_path / "shell"), "--style", str(style.path), "--work-size", "32", *options]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    with open_source(str(tmp_path / "python")) as python, open_source(str(tmp_path / "shell")) as shell:
+        paintings, again = list(python.frames()), list(shell.frames())
+    assert {frame.pixels.shape for frame in paintings} == {(64, 96, 3)}
+    assert len(paintings) == result.frames == 4
+    assert all(np.array_equal(one.pixels, two.pixels) for one, two in zip(paintings, again, strict=True))
+    with pytest.raises(UsageError, match="64 at most"):
+        stylize_video(clip, tmp_path / "none", style, work_size=65, **plain)
+    assert not (tmp_path / "none").exists()

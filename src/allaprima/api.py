@@ -79,6 +79,7 @@ def stylize_video(
     style: Style | str | os.PathLike[str] | Painter,
     *,
     size: tuple[int, int] | None = None,
+    work_size: int | None = None,
     start: float | None = None,
     end: float | None = None,
     coherence: float = DEFAULT_COHERENCE,
@@ -95,7 +96,9 @@ def stylize_video(
         source: a video file, a folder of pictures, ``-``, or ``scene[:NAME]``.
         out: a video file, or a folder for numbered pictures.
         style: a style, its name or its file; or a :class:`Painter`.
-        size: (width, height) to paint at; None keeps the source's.
+        size: (width, height) of the result; None keeps the source's.
+        work_size: short side in pixels at which the style works, for the result to be brought to full size with the
+            frame's edges; None works at full size.
         start, end: in seconds.
         coherence: how steady strokes are held on moving pictures, from 0, not at all, to 1.
         keep_colors: keep the video's colors.
@@ -111,7 +114,9 @@ def stylize_video(
     Raises:
         AllaprimaError: nothing was painted; the message says why and what to do.
     """
-    stylizer = Stylizer(_painter(style, options), coherence=coherence, keep_colors=keep_colors, size=size)
+    stylizer = Stylizer(
+        _painter(style, options), coherence=coherence, keep_colors=keep_colors, size=size, work_size=work_size
+    )
     with open_source(os.fspath(source), start=start, end=end) as opened:
         width, height = stylizer.output_size(opened.info)
         info = opened.info.resized(width, height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,6 +75,26 @@ class Painter:
             name == "previous" or name.startswith("state.") for name in self.style.card.inputs
         )
         return self.style.card.stride if alone else 1
+
+    def for_work_size(self) -> tuple[Painter, float]:
+        """For pictures painted at a lower size: the painter without its blending, and the strength to blend by.
+
+        The picture that the painting is blended with must be the full one. A style with a ``strength`` input has it
+        inside: what is left to blend by is 1.
+
+        Raises:
+            UsageError: the style paints at a fixed size.
+        """
+        if self.style.fixed_size:
+            height, width = self.style.fixed_size
+            raise UsageError(
+                f"style '{self.style.name}' always works at {width}x{height}: it takes no work size, leave that out"
+            )
+        if self._strength == 1 or "strength" in self._constant:
+            return self, 1.0
+        unblended = copy.copy(self)
+        unblended._strength = 1.0
+        return unblended, self._strength
 
     def prepare(self, height: int, width: int) -> str:
         """Get ready for pictures of one size; what will run, in words.

@@ -12,6 +12,7 @@ from .cuts import is_cut
 from .errors import UsageError
 from .frame import Frame, Pixels, SourceInfo
 from .painter import State
+from .refiner import refine, work_size_of
 
 DEFAULT_COHERENCE = 1.0
 
@@ -32,6 +33,12 @@ class PicturePainter(Protocol):
     def paint(self, pixels: Pixels, state: State) -> tuple[Pixels, State]:
         """Paint one picture, uint8 H×W×3 RGB of any size; the painting, of that size, and the state for the next."""
 
+    def for_work_size(self) -> tuple[PicturePainter, float]:
+        """Asked only where there is a work size: who paints the small pictures, and the painting's share of the result.
+
+        The share is 0-1, counted at full size; the rest is the frame.
+        """
+
 
 class Stylizer:
     """Paints the frames of one stream, in order.
@@ -43,9 +50,11 @@ class Stylizer:
             with a memory of its own keeps its own coherence.
         keep_colors: keep the colors of the picture and take only light and dark from the painting.
         size: (width, height) to scale frames to before painting; None keeps theirs.
+        work_size: short side in pixels at which the painter works, with the phase lock around it; the painting is
+            brought to the frame's size by :func:`~allaprima.refiner.refine`. None paints at the frame's size.
 
     Raises:
-        UsageError: a coherence outside 0 to 1.
+        UsageError: a coherence outside 0 to 1, or a work size for a style of a fixed size.
     """
 
     def __init__(
@@ -55,10 +64,12 @@ class Stylizer:
         coherence: float = DEFAULT_COHERENCE,
         keep_colors: bool = False,
         size: tuple[int, int] | None = None,
+        work_size: int | None = None,
     ) -> None:
         if not 0.0 <= coherence <= 1.0:
             raise UsageError(f"coherence must be between 0 and 1, not {coherence:g}")
-        self._painter, self._keep_colors, self._size = painter, keep_colors, size
+        self._painter, self._share = (painter, 1.0) if work_size is None else painter.for_work_size()
+        self._keep_colors, self._size, self._work_size = keep_colors, size, work_size
         self._lock = PhaseLock(painter.stride, coherence) if coherence > 0 and painter.stride > 1 else None
         self._finds_cuts = coherence > 0
         self._state: State = {}
@@ -69,8 +80,12 @@ class Stylizer:
         return self._size or (info.width, info.height)
 
     def prepare(self, info: SourceInfo) -> str:
-        """Load the engine for a source, before its first frame; what will run, in words."""
-        width, height = self.output_size(info)
+        """Load the engine for a source, before its first frame; what will run, in words.
+
+        Raises:
+            UsageError: the work size is larger than the frames.
+        """
+        width, height = self._painted_size(*self.output_size(info))
         border = self._lock.border if self._lock else 0
         return self._painter.prepare(height + 2 * border, width + 2 * border)
 
@@ -82,8 +97,14 @@ class Stylizer:
             self._lock.reset()
 
     def stylize(self, frame: Frame) -> Frame:
-        """Paint one frame. A change of size resets the state by itself, and so does a cut if there is coherence."""
-        pixels = scale(frame.pixels, self._size)
+        """Paint one frame. A change of size resets the state by itself, and so does a cut if there is coherence.
+
+        Raises:
+            UsageError: the work size is larger than the frame.
+        """
+        whole = scale(frame.pixels, self._size)
+        height, width = whole.shape[:2]
+        pixels = scale(whole, self._painted_size(width, height))
         if self._before is not None and self._is_new_shot(self._before, pixels):
             self.reset()
         self._before = pixels
@@ -93,9 +114,17 @@ class Stylizer:
             painting = moved_back(painting, offset, border)
         else:
             painting, self._state = self._painter.paint(pixels, self._state)
+        if pixels is not whole:
+            painting = refine(painting, pixels, whole)
+        if self._share < 1:
+            painting = np.asarray(cv2.addWeighted(painting, self._share, whole, 1 - self._share, 0), np.uint8)
         if self._keep_colors:
-            painting = with_colors_of(painting, pixels)
+            painting = with_colors_of(painting, whole)
         return frame.with_pixels(painting)
+
+    def _painted_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) that frames of such a size are painted at."""
+        return (width, height) if self._work_size is None else work_size_of(width, height, self._work_size)
 
     def _is_new_shot(self, before: Pixels, pixels: Pixels) -> bool:
         if before.shape != pixels.shape:

@@ -30,7 +30,14 @@ def video(
     painter: Painter,
     source: Annotated[str, typer.Argument(metavar="IN", help="A video, a folder of pictures, -, or scene[:NAME].")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A video file, or a folder for numbered pictures.")],
-    size: Annotated[str | None, typer.Option(help="Paint at WIDTHxHEIGHT.")] = None,
+    size: Annotated[str | None, typer.Option(help="Scale to WIDTHxHEIGHT.")] = None,
+    work_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Let the style work at this short side, and bring its painting to full size with the frame's edges.",
+        ),
+    ] = None,
     start: Annotated[str | None, typer.Option(help="Begin here: seconds, MM:SS or HH:MM:SS.")] = None,
     end: Annotated[str | None, typer.Option(help="End here.")] = None,
     coherence: CoherenceOption = DEFAULT_COHERENCE,
@@ -58,6 +65,7 @@ def video(
                 out,
                 painter,
                 size=parse_size(size),
+                work_size=work_size,
                 start=parse_time(start),
                 end=parse_time(end),
                 coherence=coherence,
