@@ -50,7 +50,6 @@ _COLUMNS = (
     ("2.6 px ↓", "shift.2.6", 1),
     ("noise σ 2 ↓", "noise.2", 2),
     ("warp ↓", "warp", 1),
-    ("with coherence ↓", "warp_coherent", 1),
     ("sharpness", "sharpness", 0),
     ("blobs ↓", "blobs", 2),
     ("ms at 720×540", "net_ms", 0),
@@ -110,25 +109,27 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Rows of the table, gatys' first."""
     peers = [peer_of(path, options.painting) for path in options.styles]
     material = chosen_material(options)
-    nets = {row["name"]: row for row in nets_alone(peers, SIZE, _ROUNDS, say)["rows"]}
     subjects = [
         Subject(peer.name, lambda dial, peer=peer: Stylizer(peer.painter(), coherence=dial), peer.stride,
                 peer.read_painting())
         for peer in peers
     ]  # fmt: skip
     found = evaluate(
-        subjects, material, vgg=options.vgg, on_progress=lambda what, done, total: say(f"{done + 1} of {total}: {what}")
+        subjects,
+        material,
+        vgg=options.vgg,
+        coherences=[0.0],
+        on_progress=lambda what, done, total: say(f"{done + 1} of {total}: {what}"),
     )
+    nets = {row["name"]: row for row in nets_alone(peers, SIZE, _ROUNDS, say)["rows"]}
     rows = [] if options.gatys is None else [gatys_row(options)]
     for peer in peers:
-        both = {row.coherence: row for row in found.rows if row.name == peer.name}
-        row = next(line for line in found.to_dict()["rows"] if line["name"] == peer.name and not line["coherence"])
+        row = next(line for line in found.to_dict()["rows"] if line["name"] == peer.name)
         rows.append(
             {
                 **{name: row[name] for name in ("style_score", "style", "content", "shift", "noise", "warp", "blobs")},
                 "sharpness": row["sharpness"],
                 "clips": {name: clip["warp"] for name, clip in row["clips"].items()},
-                "warp_coherent": both[1.0].warp,
                 "net_ms": nets[peer.name]["median_ms"],
                 "mib": nets[peer.name]["mib"],
                 "name": peer.name,

@@ -14,7 +14,6 @@ import pytest
 from allaprima.errors import SourceError
 from allaprima.failure import Failure
 from allaprima.frame import Frame, Pixels
-from allaprima.measure.quality import evaluation
 from allaprima.measure.quality.evaluation import Evaluation, Subject, evaluate
 from allaprima.measure.quality.material import Material
 from allaprima.measure.quality.sequences import scene_suite
@@ -187,7 +186,7 @@ def test_the_worst_frame_is_shown() -> None:
     assert "slide, frame 4," in captions or "slide, frame 5," in captions
 
 
-def test_rows_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_timed_in_turn() -> None:
     """A B A B: a machine that slows down slows all rows alike."""
     order: list[str] = []
 
@@ -199,7 +198,6 @@ def test_rows_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
             order.append(self.name)
             return pixels
 
-    monkeypatch.setattr(evaluation, "DEFAULT_COHERENCE", 0.0)
-    found = measured(Named("a"), Named("b"), material=Material(clips={"slide": clip(2)}))
+    found = measured(Named("a"), Named("b"), material=Material(clips={"slide": clip(2)}), coherences=[0.0])
     assert order[-6:] == ["a", "b"] * 3
     assert all(row.milliseconds is not None and math.isfinite(row.milliseconds) for row in found.rows)

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from ..painter import Painter
 from ..picture import read_picture
 from ..style import Style, write_style
-from ..stylizer import Stylizer
+from ..stylizer import DEFAULT_COHERENCE, Stylizer
 from .progress import Reporter
 from .tables import print_table
 
@@ -110,7 +110,7 @@ def measure_styles(
             subjects,
             material,
             vgg=vgg,
-            coherences=coherences,
+            coherences=(0.0, DEFAULT_COHERENCE, *coherences),
             on_progress=lambda what, done, total: reporter.say(f"{done + 1} of {total}: {what}"),
         )
     finally:

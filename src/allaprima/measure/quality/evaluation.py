@@ -142,11 +142,11 @@ def evaluate(
     material: Material,
     *,
     vgg: str | None = None,
-    coherences: Sequence[float] = (),
+    coherences: Sequence[float] = (0.0, DEFAULT_COHERENCE),
     on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     on_row: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> Evaluation:
-    """Measure every style, with coherence off and at its default, through the stylizer that ``video`` uses.
+    """Measure every style, as a rule with coherence off and at its default, through the stylizer that ``video`` uses.
 
     What can't be measured becomes a failure or a note, and the rest goes on.
 
@@ -154,13 +154,13 @@ def evaluate(
         subjects: the styles.
         material: what they paint.
         vgg: weights of the loss network; see :func:`~allaprima.train.vgg.load_weights`.
-        coherences: further settings of the dial, 0 to 1, beside off and the default.
+        coherences: settings of the dial, 0 to 1, a row for each.
         on_progress: called with what comes next, how many rows are done, and how many there are.
         on_row: called with what is known so far after every row; milliseconds come at the end.
     """
     evaluation = Evaluation(describe_machine(), _protocol(material), failures=list(material.failures))
     meter, why_no_meter = _open_meter(vgg)
-    dials = list(dict.fromkeys((0.0, DEFAULT_COHERENCE, *coherences)))
+    dials = list(dict.fromkeys(coherences))
     timed: list[tuple[Row, Stylizer]] = []
     for index, subject in enumerate(subjects):
         painting = _painting(meter, subject)
