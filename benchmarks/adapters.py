@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from allaprima.coherence.noise import UNKNOWN_GAIN
 from allaprima.engine import silent_inputs
 from allaprima.errors import UsageError
 from allaprima.frame import Pixels
@@ -93,6 +94,7 @@ class _Identity:
     """Paints nothing."""
 
     stride = 1
+    noise_gain = 1.0
 
     def prepare(self, height: int, width: int) -> str:
         del height, width
@@ -122,6 +124,8 @@ class StyleFile(Peer):
     """An ONNX file that allaprima opens: its own styles, and foreign nets."""
 
     style: Style
+    options: tuple[str, ...] = ()
+    """Of its command, beside the style."""
 
     def painter(self) -> PicturePainter:
         return Painter(self.style, engine="onnxruntime", precision="f32", device="cpu")
@@ -139,7 +143,7 @@ class StyleFile(Peer):
             return None
         bundled = self.style.path in bundled_styles()
         style = ["--style", self.style.name if bundled else str(self.style.path), "--overwrite", "--json"]
-        return [sys.executable, "-m", "allaprima", "video", str(clip), str(out), *style]
+        return [sys.executable, "-m", "allaprima", "video", str(clip), str(out), *style, *self.options]
 
 
 class _LitePainter:
@@ -152,6 +156,7 @@ class _LitePainter:
         self._transfer = StyleTransfer(device="cpu")
         self._any_style = painting is not None
         self.stride = _LITE_STRIDE if painting is None else 1
+        self.noise_gain = UNKNOWN_GAIN
         if painting is not None:
             # Its own loop would look at the same painting again for every frame.
             vector = self._transfer.style_vector(str(painting))
@@ -239,14 +244,24 @@ def all_peers(data: Path, peers: Path, also: Iterable[Path] = ()) -> list[Peer]:
         StyleError: a file can't be used.
     """
     mine = [_own(Style.open(path), data) for path in [*bundled_styles(), *also]]
-    published = [_published(path) for path in sorted(peers.glob(f"{_PUBLISHED}*.onnx"))]
-    if not published:
-        raise UsageError(f"no {_PUBLISHED}*.onnx in '{peers}'")
-    found = [*mine, *published, LiteStyles(), LiteAnyStyle(data / "styles" / _LITE_PAINTING), Untouched()]
+    found = [*mine, *published_nets(peers), LiteStyles(), LiteAnyStyle(data / "styles" / _LITE_PAINTING), Untouched()]
     names = [peer.name for peer in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"two styles are called '{twice[0]}': rename one file")
+    return found
+
+
+def published_nets(peers: Path) -> list[StyleFile]:
+    """The ``fast_neural_style-NAME.onnx`` of a folder, by name.
+
+    Raises:
+        UsageError: there is none.
+        StyleError: a file can't be used.
+    """
+    found = [_published(path) for path in sorted(peers.glob(f"{_PUBLISHED}*.onnx"))]
+    if not found:
+        raise UsageError(f"no {_PUBLISHED}*.onnx in '{peers}'")
     return found
 
 

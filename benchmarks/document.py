@@ -98,6 +98,23 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
+def section_of(page: str, name: str) -> str:
+    """What stands between ``<!-- name -->`` and ``<!-- end of name -->`` in a page; empty where there are no marks."""
+    _, mark, rest = page.partition(f"<!-- {name} -->")
+    text, end, _ = rest.partition(f"<!-- end of {name} -->")
+    return text.strip() if mark and end else ""
+
+
+def with_section(page: str, name: str, text: str) -> str:
+    """The page with ``text`` between the marks of :func:`section_of`; with both at its end, where it has none."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    head, mark, rest = page.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not (mark and closed):
+        head, tail = f"{page.rstrip()}\n\n", "\n"
+    return f"{head}{begin}\n\n{text}\n\n{end}{tail}"
+
+
 def failures_of(found: Result) -> list[Result]:
     """Everything in a run that couldn't be measured."""
     parts = [found.get(name) or {} for name in ("nets", "bench", "whole", "memory", "quality")]

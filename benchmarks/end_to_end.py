@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 from adapters import Peer
 from net_alone import Say, open_net, pairwise
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from allaprima.errors import AllaprimaError
 from allaprima.frame import Pixels
 from allaprima.source import open_source
+from allaprima.stylizer import scale
 
 _WATCH = """
 import json, resource, subprocess, sys, time
@@ -36,7 +37,7 @@ print(json.dumps({**found, "wall": wall, "cpu": used.ru_utime + used.ru_stime, "
 """
 _HD = (1920, 1080)
 _HD_FRAMES = (60, 240)
-_START_FRAMES = 10
+START_FRAMES = 10
 """Length of the short run that tells what starting costs."""
 _NET_RUNS = 4
 _COMMANDS_ONLY = ("steady_fps", "start_s", "cpu_s", "wall_cores_over_cpu", "peak_mib")
@@ -60,21 +61,24 @@ class Usage:
 
 def make_clip(path: Path, source: Path, size: tuple[int, int], frames: int) -> Path:
     """Turn a clip into H.264 of (width, height), played forth and back until it has that many frames."""
+    return write_clip(path, read_pictures(source), size, frames)
+
+
+def read_pictures(source: Path | str) -> list[Pixels]:
+    """Every frame of a clip or of ``scene[:NAME]``, uint8 H×W×3 RGB."""
     with open_source(str(source)) as opened:
-        pictures = [_resized(frame.pixels, size) for frame in opened.frames()]
-    order = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
+        return [frame.pixels for frame in opened.frames()]
+
+
+def write_clip(path: Path, pictures: Sequence[Pixels], size: tuple[int, int], frames: int) -> Path:
+    """Write pictures, forth and back, as so many frames of H.264 of (width, height)."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30), options={"preset": "veryfast", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for number in range(frames):
-            picture = pictures[order[number % len(order)]]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for picture in islice(cycle([*pictures, *pictures[-2:0:-1]]), frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(scale(picture, size), format="rgb24")))
         container.mux(stream.encode(None))
     return path
-
-
-def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def run_command(command: Sequence[str], cache: Path | None = None) -> Usage:
@@ -95,7 +99,8 @@ def run_command(command: Sequence[str], cache: Path | None = None) -> Usage:
     found = json.loads(watched.stdout)
     if found["code"]:
         words = found["errors"].strip().splitlines() or ["it said nothing"]
-        raise BenchmarkError(f"'{' '.join(command[:5])} …' ended with exit code {found['code']}: {words[-1]}")
+        short = " ".join(Path(part).name for part in command[:5])
+        raise BenchmarkError(f"'{short} …' ended with exit code {found['code']}: {words[-1]}")
     return Usage(found["wall"], found["cpu"], found["peak_mib"], found["output"])
 
 
@@ -144,7 +149,7 @@ def whole(
         :func:`~net_alone.pairwise`; start included) and ``failures``. A row's figures are medians of the rounds; None
         where there is nothing to measure.
     """
-    clips = {n: make_clip(folder / f"clip-{n}.mp4", source, size[::-1], n) for n in (_START_FRAMES, frames)}
+    clips = {n: make_clip(folder / f"clip-{n}.mp4", source, size[::-1], n) for n in (START_FRAMES, frames)}
     failures: list[dict[str, str]] = []
     running: dict[str, _Contender] = {}
     for peer in peers:
@@ -152,7 +157,7 @@ def whole(
         try:
             contender = _Contender(peer, clips, size, folder / "cache")
             if contender.runs:
-                contender.run(_START_FRAMES)
+                contender.run(START_FRAMES)
                 running[peer.name] = contender
         except AllaprimaError as error:
             failures.append({"name": f"{peer.name}, whole", "error": str(error)})
@@ -169,7 +174,7 @@ def whole(
     return {
         "size": f"{size[1]}x{size[0]}",
         "frames": frames,
-        "short_frames": _START_FRAMES,
+        "short_frames": START_FRAMES,
         "rounds": rounds,
         "cores": os.cpu_count(),
         "rows": [running[peer.name].row(frames) for peer in measured],
@@ -207,7 +212,7 @@ class _Contender:
     def measure(self, frames: int) -> None:
         """One round: the short clip, where there is a start to tell apart, and the full one."""
         if self._infer is None:
-            self._short.append(self.run(_START_FRAMES))
+            self._short.append(self.run(START_FRAMES))
         self.full.append(self.run(frames))
 
     def row(self, frames: int) -> dict[str, Any]:
@@ -229,16 +234,62 @@ class _Contender:
 
     def _around(self, frames: int, walls: NDArray[np.float64]) -> dict[str, float]:
         starts = np.array([usage.wall for usage in self._short])
-        rates = (walls - starts) / (frames - _START_FRAMES)
+        rates = (walls - starts) / (frames - START_FRAMES)
         cpu = np.array([usage.cpu for usage in self.full], float)
         figures = (
             1 / rates,
-            starts - rates * _START_FRAMES,
+            starts - rates * START_FRAMES,
             cpu,
             walls * (os.cpu_count() or 1) / cpu,
             np.array([usage.peak_mib for usage in self.full], float),
         )
         return {name: float(np.median(values)) for name, values in zip(_COMMANDS_ONLY, figures, strict=True)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command to be timed: a peer's, on a clip."""
+
+    peer: Peer
+    clip: Path
+    short: Path
+    """The beginning of the same clip, of :data:`START_FRAMES` frames."""
+    frames: int
+    size: tuple[int, int]
+    """(height, width)."""
+
+    def run(self, cache: Path) -> Usage:
+        """Paint the whole clip; see :func:`run_video`."""
+        return run_video(self.peer, self.clip, self.frames, self.size, cache)
+
+    def warm_up(self, cache: Path) -> Usage:
+        """Paint the short clip, so that allaprima chooses its engine, and files are in the system's cache."""
+        return run_video(self.peer, self.short, START_FRAMES, self.size, cache)
+
+
+def take_turns(
+    jobs: Mapping[str, Job], rounds: int, cache: Path, say: Say
+) -> tuple[dict[str, list[Usage]], list[dict[str, str]]]:
+    """Time commands in turn, A B A B, each after a short run that doesn't count.
+
+    Returns:
+        By name, what each round took, of what ran through; and ``name`` and ``error`` of what failed, which is left out
+        from then on.
+    """
+    found: dict[str, list[Usage]] = {name: [] for name in jobs}
+    failures: list[dict[str, str]] = []
+    for turn in range(rounds + 1):
+        for name in list(found):
+            say(f"round {turn} of {rounds}: {name}" if turn else f"warm-up: {name}")
+            try:
+                usage = jobs[name].run(cache) if turn else jobs[name].warm_up(cache)
+            except AllaprimaError as error:
+                failures.append({"name": name, "error": str(error)})
+                del found[name]
+                continue
+            if turn:
+                found[name].append(usage)
+    return found, failures
 
 
 def memory(peers: Iterable[Peer], source: Path, folder: Path, say: Say) -> dict[str, Any]:

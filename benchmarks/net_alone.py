@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnxruntime as ort
 from adapters import Net, Peer
 
-from allaprima.errors import AllaprimaError
+from allaprima.engine import Placement, load_engine, silent_inputs
+from allaprima.errors import AllaprimaError, UsageError
 from allaprima.measure.speed.timing import Clocks, ratio, run_in_turn, summarize
+from allaprima.placement import probe_picture
+from allaprima.style import Style
 
 _WARM_UP = 2
+_BURST = 0.1
 
 Say = Callable[[str], None]
 """Told of the progress."""
@@ -63,6 +69,43 @@ def nets_alone(peers: Sequence[Peer], size: tuple[int, int], rounds: int, say: S
     ]
     ratios = pairwise(measured, {name: found.wall for name, found in samples.items()})
     return {"rounds": rounds, "warm_up": _WARM_UP, "rows": rows, "ratios": ratios, "failures": failures}
+
+
+def against(style: Style, placement: Placement, rival: Peer, size: tuple[int, int], rounds: int) -> dict[str, Any]:
+    """A style where it is fastest against a rival's float net in ONNX Runtime f32, in turn, at (height, width).
+
+    Ours takes 8-bit pictures and gives 8-bit paintings, the rival floats. In each round ours runs several times, for
+    about :data:`_BURST` seconds: after a single run of the slower one its threads would still be asleep.
+
+    Returns:
+        ``placement`` of ours, ``of`` the rival's name, ``ms`` and ``of_ms`` (medians of a frame), and of the ratios of
+        the rounds ``median`` and ``spread``.
+
+    Raises:
+        AllaprimaError: one of them can't run.
+    """
+    net = rival.net(size)
+    if net is None:
+        raise UsageError(f"{rival.name} has no net to be run alone")
+    engine = load_engine(style, placement, size)
+    feeds = {**silent_inputs(style, size), "image": probe_picture(size)[np.newaxis]}
+    engine.run(feeds)
+    started = time.perf_counter()
+    engine.run(feeds)
+    repeats = max(1, round(_BURST / (time.perf_counter() - started)))
+
+    def burst() -> None:
+        for _ in range(repeats):
+            engine.run(feeds)
+
+    samples, errors = run_in_turn(
+        {"ours": burst, "rival": open_net(net)}, rounds=rounds, warm_up=_WARM_UP, clocks=Clocks()
+    )
+    for error in errors.values():
+        raise error
+    ours, others = [seconds / repeats for seconds in samples["ours"].wall], samples["rival"].wall
+    times = {"ms": summarize(ours)["median_ms"], "of_ms": summarize(others)["median_ms"]}
+    return {"placement": str(engine.placement), "of": rival.name, **times, **ratio(others, ours)}
 
 
 def pairwise(peers: Sequence[Peer], seconds: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters import UNTOUCHED, Peer, StyleFile, all_peers
-from document import document, failures_of
+from document import document, failures_of, section_of, with_section
 from end_to_end import memory, whole
 from net_alone import nets_alone
 
@@ -191,7 +191,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.docs:
             images = draw(found, options.docs.parent / "images")
             relative = [(title, path.relative_to(options.docs.parent)) for title, path in images]
-            write(options.docs, document(found, relative))
+            page = document(found, relative)
+            # The section that goals.py wrote is of another run.
+            before = options.docs.read_text(encoding="utf-8") if options.docs.exists() else ""
+            goals = section_of(before, "goals")
+            write(options.docs, with_section(page, "goals", goals) if goals else page)
             say(f"wrote {options.docs}")
         else:
             print(document(found))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nets
 import numpy as np
 import pytest
+from onnx import ModelProto
 from test_cli import count_frames, write_clip
 
 import allaprima
@@ -41,6 +43,29 @@ def test_a_video_keeps_its_frames(tmp_path: Path) -> None:
     result = allaprima.stylize_video(source, tmp_path / "out.mp4", "starry-night", **PLAIN)
     assert result.frames == count_frames(tmp_path / "out.mp4") == 5
     assert result.placement == "onnxruntime f32 on cpu"
+
+
+def test_a_video_can_be_painted_in_part(tmp_path: Path) -> None:
+    """Every K-th frame is painted, and the last; a clip shorter than K, and one of a single frame, come out whole."""
+    for frames, painted in ((5, 3), (2, 2), (1, 1)):
+        source = write_clip(tmp_path / f"{frames}.mp4", frames, (640, 480))
+        out = tmp_path / f"painted-{frames}.mp4"
+        result = allaprima.stylize_video(source, out, "starry-night", paint_every=3, **PLAIN)
+        assert result.frames == count_frames(out) == frames
+        assert result.painted == painted
+
+
+@pytest.mark.parametrize("model", [nets.with_previous(), nets.with_state()])
+@pytest.mark.parametrize("every", [2, "auto"])
+def test_a_style_with_a_memory_paints_every_frame(every: int | str, model: ModelProto, tmp_path: Path) -> None:
+    """Its memory would lie several frames back: refused before anything is written."""
+    style = nets.style_of(tmp_path, model)
+    source = write_clip(tmp_path / "in.mp4", 5)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=r"remembers the frame before .*: leave out --paint-every"):
+        allaprima.stylize_video(source, tmp_path / "out.mp4", style, paint_every=every, **PLAIN)
+    assert sorted(tmp_path.iterdir()) == before
+    assert allaprima.stylize_video(source, tmp_path / "out.mp4", style, paint_every=1, **PLAIN).frames == 5
 
 
 def test_frames_can_be_painted_one_by_one(tmp_path: Path) -> None:

@@ -8,17 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
+from nets import photograph
 
 from allaprima.cli import run
+from allaprima.cli.demo import InTurn, choose
 from allaprima.cli.image import destinations
 from allaprima.cli.options import parse_size, parse_time
 from allaprima.errors import UsageError
+from allaprima.frame import Frame, SourceInfo
 from allaprima.style import bundled_styles
 
 STYLE = "starry-night"
@@ -74,6 +78,32 @@ def test_video_takes_scenes_sizes_times_and_dials(tmp_path: Path) -> None:
     assert count_frames(out) == 12
 
 
+@pytest.mark.parametrize("every", ["3", "auto"])
+def test_video_paints_some_frames_and_carries_the_others(
+    every: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Frames in = frames out, and the result says how many of them the style painted."""
+    out = tmp_path / "out.mp4"
+    arguments = ["video", "scene:pan", str(out), "--end", "0.5", "--size", "192x108", "--style", STYLE]
+    assert run([*arguments, "--paint-every", every, "--json", *PLAIN]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["frames"] == count_frames(out) == 12
+    assert 3 <= result["painted"] <= 8
+    assert run([*arguments, "--paint-every", every, "--overwrite", *PLAIN]) == 0
+    assert f"12 frames, {result['painted']} of them painted in" in capsys.readouterr().err
+
+
+def test_to_paint_every_frame_is_the_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--paint-every 1 changes no pixel."""
+    source = write_clip(tmp_path / "in.mp4")
+    for name, options in (("a", []), ("b", ["--paint-every", "1"])):
+        assert run(["video", str(source), str(tmp_path / name), "--style", STYLE, "--json", *options, *PLAIN]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert result["painted"] == result["frames"] == 12
+    pictures = [[path.read_bytes() for path in sorted((tmp_path / name).iterdir())] for name in ("a", "b")]
+    assert len(pictures[0]) == 12 and pictures[0] == pictures[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -86,6 +116,9 @@ def test_video_takes_scenes_sizes_times_and_dials(tmp_path: Path) -> None:
         (["video", "{clip}", "{out}", "--style", STYLE, "--size", "0x10"], 2, "--size"),
         (["video", "{clip}", "{out}", "--style", STYLE, "--start", "yesterday"], 2, "MM:SS"),
         (["video", "{clip}", "{out}", "--style", STYLE, "--strength", "2"], 2, "strength"),
+        (["video", "{clip}", "{out}", "--style", STYLE, "--paint-every", "0"], 2, "from 1 to 8, or auto, not '0'"),
+        (["video", "{clip}", "{out}", "--style", STYLE, "--paint-every", "9"], 2, "from 1 to 8, or auto, not '9'"),
+        (["video", "{clip}", "{out}", "--style", STYLE, "--paint-every", "often"], 2, "or auto, not 'often'"),
         (["video", "{clip}", "{out}", "--style", STYLE, "--precision", "f8"], 2, "f32"),
         (["video", "{clip}", "{out}", "--style", STYLE, "--engine", "onnxruntime", "--precision", "bf16"], 6, "bf16"),
         (
@@ -194,14 +227,44 @@ def test_doctor_says_what_ran(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["doctor"]) == 0
 
 
-def test_demo_writes_both_files_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The first command of the README."""
+def test_demo_shows_several_styles_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first command of the README: each style has its part of the clip, its painting on the still, its figures."""
     assert run(["demo", "--out", str(tmp_path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["frames"] == count_frames(tmp_path / "allaprima-demo.mp4")
-    assert 0 < result["warp_untouched"] < result["warp"]
+    assert result["frames"] == count_frames(tmp_path / "allaprima-demo.mp4") == 96
+    names = [style["name"] for style in result["styles"]]
+    assert 2 <= len(names) <= 4 and set(names) <= {path.stem for path in bundled_styles()}
+    assert all(0 < style["warp_untouched"] < style["warp"] for style in result["styles"])
     still = cv2.imread(str(tmp_path / "allaprima-demo.png"))
-    assert still.shape[1] > 2 * 600
+    assert still.shape[1] > min(3, 1 + len(names)) * 640
+    with av.open(str(tmp_path / "allaprima-demo.mp4")) as container:
+        shown = [frame.to_ndarray(format="rgb24").mean(axis=(0, 1)) for frame in container.decode(video=0)]
+    part = 96 // len(names)
+    within = np.abs(np.diff(shown, axis=0)).max(axis=1)
+    assert within[part - 1] > 3 * np.median(within)
+
+
+def test_demo_refuses_what_it_has_no_room_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """More styles than seconds, or no folder, is one line, before anything is painted."""
+    assert run(["demo", *["--style", STYLE] * 5, "--out", str(tmp_path)]) == 2
+    assert "name fewer" in one_line(capsys)
+    assert run(["demo", "--out", str(tmp_path / "nowhere")]) == 4
+    assert "nowhere" in one_line(capsys)
+
+
+def test_demo_gives_each_style_an_equal_part() -> None:
+    """--style shows one alone; of several, each paints its own stretch of frames, and all of them the still."""
+    assert [style.name for style in choose([STYLE])] == [STYLE]
+    several = [style.name for style in choose(None)]
+    assert len(several) == min(4, len(bundled_styles())) and len(set(several)) == len(several)
+    stylizer = InTurn(choose(["great-wave", STYLE]), SourceInfo(48, 32, Fraction(25), Fraction(1, 25), frames=5))
+    assert [stylizer.part(index) for index in range(7)] == [0, 0, 0, 1, 1, 1, 1]
+    assert "cpu" in stylizer.prepare()
+    frames = [stylizer.stylize(Frame(photograph(32, 48), index)).pixels for index in range(5)]
+    paintings = dict(zip(("great-wave", STYLE), (frames[0], frames[3]), strict=True))
+    for style, painting in stylizer.all_of(Frame(photograph(32, 48))):
+        np.testing.assert_array_equal(painting, paintings[style.name])
+    assert not np.array_equal(frames[0], frames[3])
 
 
 def test_version_and_bare_command(capsys: pytest.CaptureFixture[str]) -> None:

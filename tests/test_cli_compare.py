@@ -11,7 +11,7 @@ from clips import Clip, make, times_of
 from nets import negative, style_of, write_foreign
 from PIL import Image
 
-from allaprima.cli.compare import compare, parse_times, parse_zoom
+from allaprima.cli.compare import compare, parse_coherence, parse_times, parse_zoom
 from allaprima.comparison import Zoom
 from allaprima.errors import AllaprimaError, UsageError
 
@@ -77,6 +77,8 @@ def test_gif_takes_views_and_foreign_nets(clip: Path, capsys: pytest.CaptureFixt
         (["{net}", "--out", "{clip}"], 4, "itself"),
         (["{net}", "--out", "{there}"], 4, "--overwrite"),
         (["{net}", "--out", "{out}.png", "--stride", "4"], 2, "--range"),
+        (["{net}", "--out", "{out}.png", "--coherence", "1.5"], 2, "from 0 to 1"),
+        (["{net}", "--out", "{out}.png", "--coherence", "0,1"], 2, "2 values for 1 styles"),
     ],
 )
 def test_bad_input_is_one_line_and_a_code(clip: Path, arguments: list[str], code: int, says: str) -> None:
@@ -92,8 +94,22 @@ def test_bad_input_is_one_line_and_a_code(clip: Path, arguments: list[str], code
     assert {path: path.read_bytes() for path in clip.parent.iterdir()} == before
 
 
-def test_rectangles_and_times_as_people_write_them() -> None:
-    """Protects: the two small grammars."""
+def test_a_style_beside_itself_with_another_coherence(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Protects: one dial for each column, said in its heading where dials differ, and only there."""
+    net = str(clip.with_name("net.onnx"))
+    run([str(clip), net, net, "--out", str(clip.with_name("a.png")), "--coherence", "0,0.5", "--json"])
+    details = [panel["detail"] for panel in json.loads(capsys.readouterr().out)["panels"]]
+    assert details == ["64x48", "onnxruntime f32 on cpu, coherence 0", "onnxruntime f32 on cpu, coherence 0.5"]
+    run([str(clip), net, net, "--out", str(clip.with_name("b.png")), "--coherence", "0", "--json"])
+    details = [panel["detail"] for panel in json.loads(capsys.readouterr().out)["panels"]]
+    assert details[1:] == ["onnxruntime f32 on cpu"] * 2
+
+
+def test_what_people_write_in_short() -> None:
+    """Protects: the small grammars."""
+    assert parse_coherence("1", 2) == [1.0, 1.0] and parse_coherence("0, .5", 2) == [0.0, 0.5]
+    with pytest.raises(UsageError):
+        parse_coherence("off", 1)
     assert parse_zoom("80,40,64,48@4") == Zoom(80, 40, 64, 48, 4)
     assert parse_zoom("0, 0, 9, 9") == Zoom(0, 0, 9, 9) and parse_zoom(None) is None
     assert parse_times("0.5,1:20") == [0.5, 80.0] and parse_times(None) == []

@@ -187,6 +187,21 @@ def test_gif_has_the_frames_and_durations(tmp_path: Path) -> None:
         GifSink(tmp_path / "x.gif", "-", INFO, rate=60, overwrite=False)
 
 
+def test_gif_has_colors_for_small_bright_things(tmp_path: Path) -> None:
+    """Protects the palette: a small red thing under a wide sky is still red, and keeps its shades."""
+    down, across = np.mgrid[0:1:240j, 0:1:320j][..., None]
+    sky = np.array([250, 190, 190]) - across * [20, 60, 10] - down * [40, 10, 70]
+    sky += np.random.default_rng(0).normal(0, 4, sky.shape)
+    sky[200:216, 20:36] = np.array([200, 0, 0]) + np.linspace(0, 1, 16)[:, None, None] * [50, 160, 0]
+    pixels = np.clip(sky, 0, 255).astype(np.uint8)
+    sink = GifSink(tmp_path / "out.gif", "-", INFO, rate=None, overwrite=False)
+    sink.write(Frame(pixels))
+    sink.finish()
+    with Image.open(tmp_path / "out.gif") as gif:
+        shown = np.asarray(gif.convert("RGB")).astype(int)
+    assert np.abs(shown - pixels)[200:216, 20:36].mean() < 20
+
+
 def test_a_stopped_gif_keeps_its_part(tmp_path: Path) -> None:
     """Protects: Ctrl-C leaves NAME.partial.gif and nothing else."""
     source, stop = make(tmp_path / "in.mp4", Clip(frames=20)), threading.Event()

@@ -27,6 +27,7 @@ class Fake:
     """A painter that can be reckoned with by hand."""
 
     stride = 4
+    noise_gain = 1.0
     stateful = False
 
     def prepare(self, height: int, width: int) -> str:

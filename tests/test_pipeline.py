@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from fakes import InvertingStylizer, ListSink, NumberedSource
 
 from allaprima.errors import EngineError, PartialRunError, SinkError, SourceError
+from allaprima.frame import Frame
 from allaprima.pipeline import QUEUE_FRAMES, PipelineResult, raise_if_partial, run
 from allaprima.sink import SinkResult
 
@@ -98,6 +99,64 @@ def test_an_interrupt_in_the_calling_thread_abandons_and_passes_on() -> None:
     result = run(NumberedSource(10_000), InvertingStylizer(), sink, stop=Interrupting())
     assert isinstance(result.error, KeyboardInterrupt)
     assert sink.ended == "abandoned"
+
+
+class EverySecond:
+    """Has every second frame painted, and shows its painting twice; reads a frame ahead."""
+
+    def go(self, stylize: Callable[[Frame], Frame], frames: Iterator[Frame]) -> Iterator[Frame]:
+        for first in frames:
+            second = next(frames, None)
+            painting = stylize(first)
+            yield painting
+            if second is not None:
+                yield second.with_pixels(painting.pixels)
+
+
+def test_a_way_that_leaves_frames_out_keeps_count_and_pairs() -> None:
+    """Frames in = frames out whatever is painted, each reported beside itself, and the painted ones are counted."""
+    pairs: list[tuple[int, int, int]] = []
+    sink = ListSink()
+    result = run(
+        NumberedSource(25),
+        InvertingStylizer(),
+        sink,
+        way=EverySecond().go,
+        on_frame=lambda before, after, count: pairs.append((before.pts, after.pts, count)),
+    )
+    assert [frame.pts for frame in sink.written] == list(range(25))
+    assert pairs == [(number, number, number + 1) for number in range(25)]
+    assert (result.frames, result.painted) == (25, 13)
+    assert result.to_dict()["painted"] == 13
+    assert run(NumberedSource(25), InvertingStylizer(), ListSink()).painted == 25
+
+
+def test_waiting_for_frames_is_no_work() -> None:
+    """The stylizer's seconds are its own, also where its way over the frames reads ahead."""
+    slow = NumberedSource(10, lambda number: time.sleep(0.02))
+    result = run(slow, InvertingStylizer(seconds=0.002), ListSink(), way=EverySecond().go)
+    assert 0.01 <= result.stages["stylize"] < 0.1 < result.stages["decode"]
+
+
+@pytest.mark.parametrize("stage", ["decode", "stylize", "encode"])
+def test_a_fault_while_frames_are_held_back_ends_all_within_a_second(stage: str) -> None:
+    """Nothing hangs on frames that a way has taken and not yet given."""
+    error = EngineError("bad graph")
+    hooks = {name: fail_at(20, error) if name == stage else (lambda number: None) for name in ("decode", "encode")}
+    stylizer = InvertingStylizer(fail_at(10, error) if stage == "stylize" else lambda number: None)
+    started = time.monotonic()
+    result = run(NumberedSource(10_000, hooks["decode"]), stylizer, ListSink(hooks["encode"]), way=EverySecond().go)
+    assert time.monotonic() - started < 1.0
+    assert result.error is error
+
+
+def test_a_stop_shows_what_was_held_back() -> None:
+    """A part has no gap at its end: what was read before the stop is painted."""
+    stop = threading.Event()
+    source = NumberedSource(10_000, lambda number: stop.set() if number == 11 else None)
+    sink = ListSink()
+    result = run(source, InvertingStylizer(), sink, way=EverySecond().go, stop=stop)
+    assert result.interrupted and [frame.pts for frame in sink.written] == list(range(11))
 
 
 def test_result_as_json_has_counts_and_seconds_by_stage() -> None:

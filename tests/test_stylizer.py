@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import cv2
 import nets
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ class GridPainter:
 
     def __init__(self, stride: int = 4, *, remembers: bool = False) -> None:
         self.stride = stride
+        self.noise_gain = 1.0
         self.sizes: list[tuple[int, ...]] = []
         self.states: list[State] = []
         self._remembers = remembers
@@ -65,19 +67,19 @@ def windows(steps: list[tuple[int, int]]) -> list[Pixels]:
 @pytest.mark.parametrize("coherence", [0.01, 0.5, 1.0])
 @pytest.mark.parametrize("step", [(1, 0), (2, 1), (3, 3), (0, 2)])
 def test_strokes_ride_along_with_a_pan(coherence: float, step: tuple[int, int]) -> None:
-    """Protects the point of it all: the strokes of a panned still picture move with it, bit for bit."""
+    """Protects the point of it all: the strokes of a panned still picture move with it, at the slightest coherence."""
     steps = [(step[0] * index, step[1] * index) for index in range(8)]
     paintings = paint_all(Stylizer(GridPainter(), coherence=coherence), windows(steps))
     plain = paint_all(Stylizer(GridPainter(), coherence=0), windows(steps))
     x, y = step
     old, new = np.s_[y + 8 : -8, x + 8 : -8], np.s_[8 : -8 - y, 8 : -8 - x]
     for before, now in itertools.pairwise(paintings):
-        assert np.array_equal(before[old], now[new])
+        assert np.abs(before[old] - now[new]).mean() < 0.5
     assert np.abs(plain[0][old] - plain[1][new]).mean() > 20
 
 
 def test_paintings_lie_over_their_frames() -> None:
-    """Protects alignment and edges: whatever the shift, what is painted is the frame, to its last pixel."""
+    """Protects alignment and edges: whatever the shift, what is painted lies over the frame, to its last pixel."""
 
     class Copying(GridPainter):
         def paint(self, pixels: Pixels, state: State) -> tuple[Pixels, State]:
@@ -85,10 +87,10 @@ def test_paintings_lie_over_their_frames() -> None:
 
     frames = windows([(index, 2 * index) for index in range(6)])
     for painted, frame in zip(paint_all(Stylizer(Copying()), frames), frames, strict=True):
-        assert np.array_equal(painted, frame)
+        assert np.abs(painted - frame).mean() < 0.5
     sub_pixel = [view(0.4 * index, 0.3 * index) for index in range(6)]
     for painted, frame in zip(paint_all(Stylizer(Copying()), sub_pixel), sub_pixel, strict=True):
-        assert np.abs(painted - frame).mean() < 1
+        assert np.abs(painted - frame).mean() < 1.5
 
 
 def test_coherence_off_is_the_painter_alone() -> None:
@@ -100,12 +102,34 @@ def test_coherence_off_is_the_painter_alone() -> None:
     assert set(painter.sizes) == {(240, 320)}
 
 
-@pytest.mark.parametrize("painter", [GridPainter(1), GridPainter(1, remembers=True)])
-def test_painters_without_a_grid_are_left_alone(painter: GridPainter) -> None:
-    """Protects painters that a lock can't help: they see the frames as they are."""
+def test_painters_with_a_memory_keep_their_own_coherence() -> None:
+    """Protects recurrent styles: they see the frames as they are, and what they paint is shown as it is."""
     frames = windows([(index, 0) for index in range(4)])
-    for painted, frame in zip(paint_all(Stylizer(painter), frames), frames, strict=True):
+    for painted, frame in zip(paint_all(Stylizer(GridPainter(1, remembers=True)), frames), frames, strict=True):
         assert np.array_equal(painted, GridPainter().paint(frame, {})[0])
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_moving_things_keep_their_strokes(stride: int) -> None:
+    """Protects objects, which no lock of the grid can follow: their strokes ride along, whatever the stride."""
+    background, thing = view(size=(320, 240)), view(60, 20, zoom=1.5, size=(120, 100))
+    frames = []
+    for index in range(8):
+        frame = background.copy()
+        frame[70:170, 40 + 5 * index : 160 + 5 * index] = thing
+        frames.append(frame)
+    paintings = paint_all(Stylizer(GridPainter(stride)), frames)
+    plain = paint_all(Stylizer(GridPainter(stride), coherence=0), frames)
+
+    def redrawn(paintings: list[NDArray[np.int64]]) -> float:
+        inner = [paintings[index][90:150, 60 + 5 * index : 140 + 5 * index] for index in (6, 7)]
+        return float(np.abs(inner[0] - inner[1]).mean())
+
+    assert redrawn(paintings) < 0.5 * redrawn(plain)
+    empty = paint_all(Stylizer(GridPainter(stride), coherence=0), [background])[0]
+    behind = np.s_[90:150, 44:60]
+    light, empty_light = (cv2.blur(each[behind].astype(np.float32), (8, 8)) for each in (paintings[7], empty))
+    assert np.abs(light - empty_light).mean() < 3
 
 
 def test_a_cut_starts_anew() -> None:
@@ -166,6 +190,21 @@ def test_kept_colors_are_those_of_the_frame() -> None:
         assert np.array_equal(colored, with_colors_of(painting.astype(np.uint8), frame))
 
 
+def test_frames_may_bring_their_motion() -> None:
+    """Protects game engines' motion vectors: they are followed instead of a search, and must fit the frame."""
+    frames = windows([(0, 0), (3, 0)])
+    moved = np.zeros((240, 320, 2), np.float32)
+    moved[..., 0] = -3
+    stylizer = Stylizer(GridPainter(1))
+    first = stylizer.stylize(Frame(frames[0])).pixels.astype(int)
+    second = stylizer.stylize(Frame(frames[1], motion=moved)).pixels.astype(int)
+    plain = paint_all(Stylizer(GridPainter(1), coherence=0), frames)
+    old, new = np.s_[8:-8, 11:-8], np.s_[8:-8, 8:-11]
+    assert np.abs(second[new] - first[old]).mean() < 0.3 * np.abs(plain[1][new] - plain[0][old]).mean()
+    with pytest.raises(UsageError, match=r"motion plane is 100×320×2.*240×320×2"):
+        stylizer.stylize(Frame(frames[1], motion=moved[:100]))
+
+
 @pytest.mark.parametrize("coherence", [-0.1, 1.1, float("nan")])
 def test_coherence_outside_its_range(coherence: float) -> None:
     """Protects the dial: beyond it is a usage error."""
@@ -216,12 +255,12 @@ def test_a_work_size_paints_small_and_refines() -> None:
 
 
 def test_strokes_of_the_work_size_ride_along() -> None:
-    """Protects steadiness at a work size: a pan by whole small pixels carries the result along, bit for bit."""
+    """Protects steadiness at a work size: a pan by whole small pixels carries the result along."""
     paintings = paint_all(Stylizer(GridPainter(), work_size=120), windows([(2 * step, 0) for step in range(6)]))
     plain = paint_all(Stylizer(GridPainter(), work_size=120, coherence=0), windows([(0, 0), (2, 0)]))
     old, new = np.s_[40:-40, 42:-40], np.s_[40:-40, 40:-42]
     for before, now in itertools.pairwise(paintings):
-        assert np.array_equal(before[old], now[new])
+        assert np.abs(before[old] - now[new]).mean() < 0.5
     assert np.abs(plain[0][old] - plain[1][new]).mean() > 10
 
 
@@ -289,3 +328,17 @@ def test_a_work_size_keeps_a_videos_size_and_frames(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="64 at most"):
         stylize_video(clip, tmp_path / "none", style, work_size=65, **plain)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_the_camera_is_followed_over_frames_that_are_not_painted(followed: bool) -> None:
+    """Protects --paint-every on pans: strokes ride along from painted frame to painted frame, far apart as they are."""
+    stylizer = Stylizer(GridPainter())
+    paintings = []
+    for index, picture in enumerate(windows([(7 * index, 0) for index in range(7)])):
+        if index % 3 == 0:
+            paintings.append(stylizer.stylize(Frame(picture)).pixels.astype(int))
+        elif followed:
+            stylizer.follow(Frame(picture))
+    for before, now in itertools.pairwise(paintings):
+        assert (np.abs(before[8:-8, 29:-8] - now[8:-8, 8:-29]).mean() < 8) == followed

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .coherence.patches import Patches
+from .coherence.upsampling import Every, Upsampler, checked_every
 from .errors import SinkError, UsageError
 from .frame import Frame, Pixels
 from .painter import Painter
 from .picture import Picture, read_picture, write_picture
-from .pipeline import PipelineResult, raise_if_partial, run
+from .pipeline import PipelineResult, Way, raise_if_partial, run
 from .sink import SinkOptions, open_sink
 from .source import open_source
 from .style import Style
@@ -84,6 +86,7 @@ def stylize_video(
     end: float | None = None,
     coherence: float = DEFAULT_COHERENCE,
     keep_colors: bool = False,
+    paint_every: Every = 1,
     sink_options: SinkOptions | None = None,
     on_start: Callable[[int | None, str], None] = lambda frames, engine: None,
     on_frame: Callable[[Frame, Frame, int], None] = lambda before, after, count: None,
@@ -102,6 +105,8 @@ def stylize_video(
         start, end: in seconds.
         coherence: how steady strokes are held on moving pictures, from 0, not at all, to 1.
         keep_colors: keep the video's colors.
+        paint_every: let the style paint one frame in so many, 1 to 8, and carry the others along by motion; ``auto``
+            for 1 to 4, as the motion allows. See :class:`~allaprima.coherence.upsampling.Upsampler`.
         sink_options: codec, quality and what may be overwritten or dropped.
         on_start: called with the expected number of frames (None where unknown) and what runs where.
         on_frame: called with each frame before and after, and how many came so far.
@@ -112,11 +117,12 @@ def stylize_video(
         Counts, seconds by stage, and the path; ``interrupted`` or ``error`` tell of a run cut short.
 
     Raises:
+        UsageError: a ``paint_every`` that there isn't, or more than 1 for a style with a memory of its own.
         AllaprimaError: nothing was painted; the message says why and what to do.
     """
-    stylizer = Stylizer(
-        _painter(style, options), coherence=coherence, keep_colors=keep_colors, size=size, work_size=work_size
-    )
+    painter = _painter(style, options)
+    stylizer = Stylizer(painter, coherence=coherence, keep_colors=keep_colors, size=size, work_size=work_size)
+    way = _way(painter, stylizer, paint_every, keep_colors=keep_colors, work_size=work_size)
     with open_source(os.fspath(source), start=start, end=end) as opened:
         width, height = stylizer.output_size(opened.info)
         info = opened.info.resized(width, height)
@@ -127,10 +133,24 @@ def stylize_video(
         except BaseException:
             sink.abandon()
             raise
-        result = run(opened, stylizer, sink, on_frame=on_frame, stop=stop)
+        result = run(opened, stylizer, sink, way=way, on_frame=on_frame, stop=stop)
     result.placement = placement
     result.notes = (*opened.info.notes, *result.sink.notes)
     return result
+
+
+def _way(painter: Painter, stylizer: Stylizer, paint_every: Every, *, keep_colors: bool, work_size: int | None) -> Way:
+    """How the stylizer goes over the frames."""
+    if checked_every(paint_every) == 1:
+        return map
+    memory = sorted(name for name in painter.style.card.inputs if name == "previous" or name.startswith("state."))
+    if memory:
+        raise UsageError(
+            f"style '{painter.style.name}' remembers the frame before ({', '.join(memory)}), so it must paint each:"
+            " leave out --paint-every"
+        )
+    patches = Patches(painter, keep_colors=keep_colors, work_size=work_size)
+    return Upsampler(paint_every, patches, follow=stylizer.follow).paint
 
 
 __all__ = ["raise_if_partial", "stylize_image", "stylize_picture_file", "stylize_video"]

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .coherence.noise import UNKNOWN_GAIN
 from .engine import Engine, initial_state
 from .errors import StyleError, UsageError
 from .frame import Pixels
@@ -75,6 +76,15 @@ class Painter:
             name == "previous" or name.startswith("state.") for name in self.style.card.inputs
         )
         return self.style.card.stride if alone else 1
+
+    @property
+    def noise_gain(self) -> float:
+        """How much the style answers to noise of sigma 2, as its card says.
+
+        :data:`~allaprima.coherence.noise.UNKNOWN_GAIN` where it says nothing.
+        """
+        alone = self.style.card.measurements.get("coherence_off", {})
+        return float(alone.get("noise", {}).get("2", UNKNOWN_GAIN))
 
     def for_work_size(self) -> tuple[Painter, float]:
         """For pictures painted at a lower size: the painter without its blending, and the strength to blend by.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -26,6 +27,14 @@ class FrameStylizer(Protocol):
         """Paint one frame."""
 
 
+Way = Callable[[Callable[[Frame], Frame], Iterator[Frame]], Iterator[Frame]]
+"""How a stylizer goes over frames: takes what paints one frame, and the frames; yields as many, in order.
+
+``map`` paints each of them. Another may leave some out, and may read ahead by a few frames, which then are held in
+memory beside those in the queues.
+"""
+
+
 @dataclass
 class PipelineResult:
     """What a run did."""
@@ -43,6 +52,9 @@ class PipelineResult:
     interrupted: bool = False
     error: BaseException | None = None
     """What ended the run early, where a part was kept."""
+    painted: int | None = None
+    """Frames that the stylizer painted, those of them that were lost when the run was cut short among them; None:
+    each one that was written."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -50,6 +62,7 @@ class PipelineResult:
             "output": str(self.sink.path) if self.sink.path else None,
             "whole": self.error is None and not self.interrupted,
             "frames": self.frames,
+            "painted": self.frames if self.painted is None else self.painted,
             "seconds": round(self.seconds, 3),
             "fps": round(self.frames / self.seconds, 2) if self.seconds else 0.0,
             "stages": {name: round(value, 3) for name, value in self.stages.items()},
@@ -120,12 +133,12 @@ class _Run:
         thread.start()
         return thread
 
-    def timed(self, name: str, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """The frames, with the time that making each one took added to a stage."""
+    def timed(self, name: str, frames: Iterator[Frame], sign: int = 1) -> Iterator[Frame]:
+        """The frames, with the time that making each one took added to a stage; or with -1, taken off."""
         while True:
             started = time.perf_counter()
             frame = next(frames, None)
-            self.busy[name] += time.perf_counter() - started
+            self.busy[name] += sign * (time.perf_counter() - started)
             if frame is None:
                 return
             yield frame
@@ -136,6 +149,7 @@ def run(
     stylizer: FrameStylizer,
     sink: Sink,
     *,
+    way: Way = map,
     on_frame: Callable[[Frame, Frame, int], None] = lambda before, after, count: None,
     stop: threading.Event | None = None,
 ) -> PipelineResult:
@@ -143,6 +157,7 @@ def run(
 
     Args:
         source, stylizer, sink: the three stages; the sink is finished or abandoned here.
+        way: how the stylizer goes over the frames.
         on_frame: called in the stylizer's thread with the frame before, after, and how many came so far.
         stop: set from anywhere to end early and keep the part.
 
@@ -154,7 +169,7 @@ def run(
     """
     state = _Run()
     decoded, painted = _Line(state.over), _Line(state.over)
-    written = 0
+    written = by_stylizer = 0
     started = time.perf_counter()
 
     def decode() -> None:
@@ -164,12 +179,21 @@ def run(
             decoded.put(frame)
         decoded.put(_End())
 
+    def paint(frame: Frame) -> Frame:
+        nonlocal by_stylizer
+        by_stylizer += 1
+        return stylizer.stylize(frame)
+
     def stylize() -> None:
-        for count, frame in enumerate(decoded, 1):
-            begun = time.perf_counter()
-            painting = stylizer.stylize(frame)
-            state.busy["stylize"] += time.perf_counter() - begun
-            on_frame(frame, painting, count)
+        taken: deque[Frame] = deque()
+
+        def arriving() -> Iterator[Frame]:
+            for frame in state.timed("stylize", iter(decoded), -1):
+                taken.append(frame)
+                yield frame
+
+        for count, painting in enumerate(state.timed("stylize", way(paint, arriving())), 1):
+            on_frame(taken.popleft(), painting, count)
             painted.put(painting)
         painted.put(_End())
 
@@ -199,7 +223,9 @@ def run(
     if state.error and kept.path is None:
         raise state.error
     seconds = time.perf_counter() - started
-    return PipelineResult(kept, written, seconds, state.busy, interrupted=interrupted, error=state.error)
+    return PipelineResult(
+        kept, written, seconds, state.busy, interrupted=interrupted, error=state.error, painted=by_stylizer
+    )
 
 
 def raise_if_partial(result: PipelineResult, signal_number: int = 2) -> None:

@@ -7,7 +7,10 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from .coherence.phase_lock import PhaseLock, moved, moved_back
+from .coherence.flow import MotionSearch, given_motion
+from .coherence.noise import NoiseFilter
+from .coherence.phase_lock import Offset, PhaseLock, moved, moved_back
+from .coherence.strokes import StrokeMemory
 from .cuts import is_cut
 from .errors import UsageError
 from .frame import Frame, Pixels, SourceInfo
@@ -26,6 +29,10 @@ class PicturePainter(Protocol):
 
         1 where moving pictures to the painter's grid would be of no use.
         """
+
+    @property
+    def noise_gain(self) -> float:
+        """How much its painting changes from frame to frame over what the frames do, of independent noise."""
 
     def prepare(self, height: int, width: int) -> str:
         """Get ready for pictures of one size; what will run, in words."""
@@ -46,11 +53,13 @@ class Stylizer:
     Args:
         painter: paints pictures.
         coherence: how much is done for steadiness, from 0, nothing, to 1. Above 0, painters with a stride are locked
-            to the picture by :class:`~allaprima.coherence.phase_lock.PhaseLock`, and cuts reset the state. A style
-            with a memory of its own keeps its own coherence.
+            to the picture by :class:`~allaprima.coherence.phase_lock.PhaseLock`; sensor noise is filtered by
+            :class:`~allaprima.coherence.noise.NoiseFilter`, and strokes kept by
+            :class:`~allaprima.coherence.strokes.StrokeMemory`, along the motion that frames bring or that is searched;
+            and cuts reset the state. A style with a memory of its own keeps its own coherence.
         keep_colors: keep the colors of the picture and take only light and dark from the painting.
         size: (width, height) to scale frames to before painting; None keeps theirs.
-        work_size: short side in pixels at which the painter works, with the phase lock around it; the painting is
+        work_size: short side in pixels at which the painter works, with all coherence around it; the painting is
             brought to the frame's size by :func:`~allaprima.refiner.refine`. None paints at the frame's size.
 
     Raises:
@@ -70,8 +79,7 @@ class Stylizer:
             raise UsageError(f"coherence must be between 0 and 1, not {coherence:g}")
         self._painter, self._share = (painter, 1.0) if work_size is None else painter.for_work_size()
         self._keep_colors, self._size, self._work_size = keep_colors, size, work_size
-        self._lock = PhaseLock(painter.stride, coherence) if coherence > 0 and painter.stride > 1 else None
-        self._finds_cuts = coherence > 0
+        self._steadier = _Steadier(self._painter, coherence) if coherence > 0 else None
         self._state: State = {}
         self._before: Pixels | None = None
 
@@ -86,32 +94,25 @@ class Stylizer:
             UsageError: the work size is larger than the frames.
         """
         width, height = self._painted_size(*self.output_size(info))
-        border = self._lock.border if self._lock else 0
+        border = self._steadier.border if self._steadier else 0
         return self._painter.prepare(height + 2 * border, width + 2 * border)
 
     def reset(self) -> None:
         """Forget what came before: after a cut, a seek, or a change of source."""
         self._state = {}
         self._before = None
-        if self._lock:
-            self._lock.reset()
+        if self._steadier:
+            self._steadier.reset()
 
     def stylize(self, frame: Frame) -> Frame:
         """Paint one frame. A change of size resets the state by itself, and so does a cut if there is coherence.
 
         Raises:
-            UsageError: the work size is larger than the frame.
+            UsageError: the work size is larger than the frame, or the frame's planes of motion aren't of its size.
         """
-        whole = scale(frame.pixels, self._size)
-        height, width = whole.shape[:2]
-        pixels = scale(whole, self._painted_size(width, height))
-        if self._before is not None and self._is_new_shot(self._before, pixels):
-            self.reset()
-        self._before = pixels
-        if self._lock:
-            offset, border = self._lock.follow(pixels), self._lock.border
-            painting, self._state = self._painter.paint(moved(pixels, offset, border), self._state)
-            painting = moved_back(painting, offset, border)
+        whole, pixels = self._take(frame)
+        if self._steadier:
+            painting, self._state = self._steadier.paint(frame, pixels, self._state)
         else:
             painting, self._state = self._painter.paint(pixels, self._state)
         if pixels is not whole:
@@ -122,6 +123,26 @@ class Stylizer:
             painting = with_colors_of(painting, whole)
         return frame.with_pixels(painting)
 
+    def follow(self, frame: Frame) -> None:
+        """Take note of a frame that isn't painted, in order with those that are: the camera is followed all the same.
+
+        Raises:
+            UsageError: the work size is larger than the frame.
+        """
+        _, pixels = self._take(frame)
+        if self._steadier:
+            self._steadier.follow(pixels)
+
+    def _take(self, frame: Frame) -> tuple[Pixels, Pixels]:
+        """The next frame of the stream, at its full size and as it is painted."""
+        whole = scale(frame.pixels, self._size)
+        height, width = whole.shape[:2]
+        pixels = scale(whole, self._painted_size(width, height))
+        if self._before is not None and self._is_new_shot(self._before, pixels):
+            self.reset()
+        self._before = pixels
+        return whole, pixels
+
     def _painted_size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) that frames of such a size are painted at."""
         return (width, height) if self._work_size is None else work_size_of(width, height, self._work_size)
@@ -129,8 +150,62 @@ class Stylizer:
     def _is_new_shot(self, before: Pixels, pixels: Pixels) -> bool:
         if before.shape != pixels.shape:
             return True
-        remembers = self._lock is not None or bool(self._state)
-        return self._finds_cuts and remembers and is_cut(before, pixels)
+        return self._steadier is not None and is_cut(before, pixels)
+
+
+class _Steadier:
+    """Everything between a frame and its painting that keeps paintings steady.
+
+    Args:
+        painter: paints pictures.
+        coherence: how much is done, above 0, to 1.
+    """
+
+    def __init__(self, painter: PicturePainter, coherence: float) -> None:
+        self._painter = painter
+        self._lock = PhaseLock(painter.stride, coherence) if painter.stride > 1 else None
+        self._search = MotionSearch()
+        self._noise = NoiseFilter(painter.noise_gain, coherence)
+        self._strokes = StrokeMemory(coherence)
+        self._way: tuple[float, float] | None = (0.0, 0.0)
+        """Of the camera since the last painted frame, in pixels to the right and down; None where it is unknown."""
+
+    @property
+    def border(self) -> int:
+        """Pixels on every side that pictures are larger by when they are painted."""
+        return self._lock.border if self._lock else 0
+
+    def reset(self) -> None:
+        """Forget what came before."""
+        for part in (self._lock, self._search, self._noise, self._strokes):
+            if part:
+                part.reset()
+        self._way = (0.0, 0.0)
+
+    def follow(self, pixels: Pixels) -> Offset:
+        """Take note of the next frame, as it is painted; where that would be."""
+        if not self._lock:
+            self._way = None
+            return Offset()
+        offset, step, way = self._lock.follow(pixels), self._lock.step, self._way
+        self._way = (way[0] + step[0], way[1] + step[1]) if way and step else None
+        return offset
+
+    def paint(self, frame: Frame, pixels: Pixels, state: State) -> tuple[Pixels, State]:
+        """Paint the next frame, given whole and as it is painted; the painting, and the state for the next.
+
+        Raises:
+            UsageError: the frame's planes of motion aren't of its size.
+        """
+        if state:  # the painter remembers by itself
+            return self._painter.paint(pixels, state)
+        offset = self.follow(pixels)
+        motion = self._search.follow(pixels, given_motion(frame, (pixels.shape[1], pixels.shape[0])), self._way)
+        self._way = (0.0, 0.0)
+        pixels = moved(self._noise.filter(pixels, motion), offset, self.border)
+        painting, state = self._painter.paint(pixels, {})
+        painting = moved_back(painting, offset, self.border)
+        return painting if state else self._strokes.keep(painting, motion), state
 
 
 def scale(pixels: Pixels, size: tuple[int, int] | None) -> Pixels:

@@ -17,7 +17,6 @@ from ..sink import SinkOptions
 from ..stylizer import DEFAULT_COHERENCE, Stylizer
 from ..video.containers import LAYOUTS
 from .options import (
-    CoherenceOption,
     DeviceOption,
     EngineOption,
     JsonOption,
@@ -48,7 +47,13 @@ def compare(
     columns: Annotated[int, typer.Option(min=0, help="Begin a new row after so many; 0: one row.")] = 0,
     original: Annotated[bool, typer.Option(help="Show the untouched input first.")] = True,
     labels: Annotated[bool, typer.Option(help="Write over each column what it is, and what ran.")] = True,
-    coherence: CoherenceOption = DEFAULT_COHERENCE,
+    coherence: Annotated[
+        str,
+        typer.Option(
+            metavar="0..1[,0..1]…",
+            help="Hold strokes steady on moving pictures; 0 is off. One for all styles, or one for each.",
+        ),
+    ] = f"{DEFAULT_COHERENCE:g}",
     size: Annotated[str | None, typer.Option(help="Paint at WIDTHxHEIGHT.")] = None,
     width: Annotated[
         int | None, typer.Option(min=32, help=f"Width of the result at most, in pixels; GIF: {_GIF_WIDTH} unless told.")
@@ -99,11 +104,13 @@ def compare(
         {"--at": at, "--frames": frames},
     )
     painting = parse_size(size)
+    dials = parse_coherence(coherence, len(styles))
     chosen = [Column("input", None)] if original else []
-    for name in styles:
+    for name, dial in zip(styles, dials, strict=True):
         style = open_one_of(name, value_range, stride)
         painter = Painter(style, engine=engine, precision=precision, device=device, threads=threads)
-        chosen.append(Column(style.name, Stylizer(painter, coherence=coherence, size=painting)))
+        note = f"coherence {dial:g}" if len(set(dials)) > 1 else ""
+        chosen.append(Column(style.name, Stylizer(painter, coherence=dial, size=painting), note))
     comparison = Comparison(
         chosen,
         per_row=columns,
@@ -211,3 +218,21 @@ def parse_times(text: str | None) -> list[float]:
     """
     parts = text.split(",") if text is not None else []
     return [seconds for part in parts if (seconds := parse_time(part)) is not None]
+
+
+def parse_coherence(text: str, count: int) -> list[float]:
+    """One value for all of ``count`` styles, or as many with commas between; a value for each.
+
+    Raises:
+        UsageError: another number of values, or one that is none from 0 to 1.
+    """
+    parts = text.split(",")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if not values or not all(0 <= value <= 1 for value in values):
+        raise UsageError(f"--coherence takes values from 0 to 1, with commas between, like 0,1, not '{text}'")
+    if len(values) not in (1, count):
+        raise UsageError(f"--coherence has {len(values)} values for {count} styles: give one for all, or one for each")
+    return values * count if len(values) == 1 else values

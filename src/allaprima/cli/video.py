@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..api import stylize_video
+from ..coherence.upsampling import MOST, Every, checked_every
 from ..painter import Painter
 from ..pipeline import PipelineResult, raise_if_partial
 from ..sink import SinkOptions
@@ -42,6 +44,13 @@ def video(
     end: Annotated[str | None, typer.Option(help="End here.")] = None,
     coherence: CoherenceOption = DEFAULT_COHERENCE,
     keep_colors: KeepColorsOption = False,
+    paint_every: Annotated[
+        str,
+        typer.Option(
+            metavar="K",
+            help=f"Let the style paint one frame in K (1 to {MOST}, or auto), and carry the others along by motion.",
+        ),
+    ] = "1",
     codec: Annotated[str | None, typer.Option(help="h264, hevc, av1, vp9, ffv1 or prores.")] = None,
     crf: Annotated[int | None, typer.Option(min=0, max=63, help="Quality: lower is better and larger.")] = None,
     preset: Annotated[str, typer.Option(help="Speed of the encoder.")] = "veryfast",
@@ -70,6 +79,7 @@ def video(
                 end=parse_time(end),
                 coherence=coherence,
                 keep_colors=keep_colors,
+                paint_every=parse_every(paint_every),
                 sink_options=SinkOptions(codec, crf, preset, drop_unsupported, overwrite),
                 on_start=started,
                 on_frame=lambda before, after, count: reporter.count(count),
@@ -90,4 +100,15 @@ def show_result(result: PipelineResult, reporter: Reporter, *, as_json: bool) ->
         reporter.say(f"note: {note}")
     if result.error is None and not result.interrupted:
         fps = result.frames / max(result.seconds, 1e-9)
-        reporter.say(f"{result.sink.path}: {result.frames} frames in {result.seconds:.1f} s ({fps:.1f} fps)")
+        painted = f", {result.painted} of them painted" if result.painted not in (None, result.frames) else ""
+        reporter.say(f"{result.sink.path}: {result.frames} frames{painted} in {result.seconds:.1f} s ({fps:.1f} fps)")
+
+
+def parse_every(text: str) -> Every:
+    """One frame in how many is painted: a whole number, or ``auto``.
+
+    Raises:
+        UsageError: anything else, or a number out of range.
+    """
+    text = text.strip()
+    return checked_every(int(text) if re.fullmatch(r"-?[0-9]{1,6}", text) else text)

@@ -65,10 +65,13 @@ class PhaseLock:
         self._camera.reset()
         self._followed = [0.0, 0.0]
         self._remainder = [0.0, 0.0]
+        self.step: tuple[float, float] | None = None
+        """How the picture was last followed, in pixels to the right and down; None where it didn't move as one."""
 
     def follow(self, pixels: Pixels) -> Offset:
         """Where to paint the next frame: uint8, H×W×3, of the same size as the one before."""
         travel = self._camera.follow(pixels)
+        before = tuple(self._followed)
         for axis, place in enumerate((travel.x, travel.y)):
             if travel.support < _SUPPORT:
                 self._followed[axis] = place
@@ -78,6 +81,8 @@ class PhaseLock:
                 step = followed - self._followed[axis]
                 self._followed[axis] = followed
                 self._remainder[axis] = next_remainder(self._remainder[axis], step, self._stride)
+        together = travel.support >= _SUPPORT
+        self.step = (self._followed[0] - before[0], self._followed[1] - before[1]) if together else None
         return Offset(*(0.0 - with_fraction(remainder, self._share) for remainder in self._remainder))
 
 

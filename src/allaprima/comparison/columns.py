@@ -22,6 +22,8 @@ class Column:
     title: str
     stylizer: Stylizer | None
     """Its own, with its own state; None shows the input untouched."""
+    note: str = ""
+    """What else is said of it in its heading, after what ran."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Comparison:
         details = [column.stylizer.prepare(info) if column.stylizer else "" for column in self.columns]
         width, height = self._sizes.painted
         self._headings = [
-            Heading(column.title, detail or f"{width}x{height}")
+            Heading(column.title, ", ".join(filter(None, (detail or f"{width}x{height}", column.note))))
             for column, detail in zip(self.columns, details, strict=True)
         ]
         self._mosaic = self._arrange(self._headings, self._sizes, self._caption, titled=True)

@@ -24,7 +24,7 @@ _FINE = 4
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands over a column."""
+    """What stands over a column, or under it."""
 
     title: str
     detail: str = ""
@@ -78,9 +78,12 @@ class Mosaic:
         views: the same for all columns; a narrow view is centered under the widest.
         per_row: after how many columns the next ones begin below.
         titled: whether the headings are shown.
+        under: whether they stand under the panels, as on a wall of a gallery, instead of over them.
     """
 
-    def __init__(self, headings: Sequence[Heading], views: Sequence[View], *, per_row: int, titled: bool) -> None:
+    def __init__(
+        self, headings: Sequence[Heading], views: Sequence[View], *, per_row: int, titled: bool, under: bool = False
+    ) -> None:
         self._headings, self._views = headings, views
         self._column = max(view.width for view in views)
         self._gap = gap_for(self._column)
@@ -95,21 +98,16 @@ class Mosaic:
         y = self._gap
         for first in range(0, len(headings), per_row):
             chunk = range(first, min(first + per_row, len(headings)))
-            y = self._put_row(chunk, y, titled)
+            y = self._put_row(chunk, y, over=titled and not under, under=titled and under)
         self.width += self.width % 2
         self.height = y + y % 2
         self._empty = self._draw()
 
-    def _put_row(self, columns: range, y: int, titled: bool) -> int:
+    def _put_row(self, columns: range, y: int, *, over: bool, under: bool) -> int:
         """Place a row of columns from ``y`` down; where the next one begins."""
         xs = [self._gap + n * (self._column + self._gap) for n in range(len(columns))]
-        if titled:
-            title, detail = round(self._title_size * _LINE), round(self._detail_size * _LINE)
-            for x, column in zip(xs, columns, strict=True):
-                heading = self._headings[column]
-                self._texts.append(_Text(x, y, heading.title, self._column, self._title_size, _BRIGHT))
-                self._texts.append(_Text(x, y + title, heading.detail, self._column, self._detail_size, _MUTED))
-            y += title + detail + self._gap // 2
+        if over:
+            y = self._put_headings(columns, xs, y) + self._gap // 2
         for view in self._views:
             if view.caption:
                 y += self._gap // 2
@@ -120,7 +118,16 @@ class Mosaic:
                 left = x + (self._column - view.width) // 2
                 self.places[column].append(Place(left, y, view.width, view.height))
             y += view.height + self._gap
-        return y
+        return self._put_headings(columns, xs, y - self._gap // 2) + self._gap if under else y
+
+    def _put_headings(self, columns: range, xs: Sequence[int], y: int) -> int:
+        """Place the headings of a row at ``y``; where they end."""
+        title, detail = round(self._title_size * _LINE), round(self._detail_size * _LINE)
+        for x, column in zip(xs, columns, strict=True):
+            heading = self._headings[column]
+            self._texts.append(_Text(x, y, heading.title, self._column, self._title_size, _BRIGHT))
+            self._texts.append(_Text(x, y + title, heading.detail, self._column, self._detail_size, _MUTED))
+        return y + title + detail
 
     def _draw(self) -> Pixels:
         picture = Image.new("RGB", (self.width, self.height), BACKGROUND)

@@ -141,12 +141,13 @@ class GifSink(Sink):
     def _palette(self) -> Pixels:
         count = len(self._times)
         chosen = sorted({index * (count - 1) // max(1, _SAMPLES - 1) for index in range(_SAMPLES)})
-        width, height = (max(1, side // 2) for side in self._size)
+        width, height = (max(1, side // 4) for side in self._size)
         samples = Image.new("RGB", (width, height * len(chosen)))
         for row, index in enumerate(chosen):
             samples.paste(self._frame(index).resize((width, height), Image.Resampling.NEAREST), (0, row * height))
         free = _COLORS - len(self._exact) // 3
-        levels = samples.quantize(free, Image.Quantize.MEDIANCUT).getpalette() or []
+        # Median cut alone gives large plain surfaces most of the colors, and small bright ones none.
+        levels = samples.quantize(free, Image.Quantize.MEDIANCUT, kmeans=1).getpalette() or []
         return np.array(levels[: free * 3] + self._exact, np.uint8).reshape(-1, 3)
 
     def _notes(self, path: Path) -> tuple[str, ...]:

@@ -1,0 +1,238 @@
+"""Local motion: where what each pixel shows is in another frame, and how far that can be trusted."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..frame import Frame, Pixels
+
+Plane = NDArray[np.uint8]
+Flow = NDArray[np.float32]
+Share = NDArray[np.float32]
+"""float32, H×W, 0-1."""
+
+_REDUCTION = 3
+"""The frame is searched at a third of its size: half the precision at a quarter, twice the cost at a half."""
+_WORK_SIDE = 640
+"""The longer side that is searched is this or a little less."""
+_LEAST_SIDE = 16
+"""Of what can be searched; in less, nothing is taken to move."""
+_STRIDE = 5
+"""Pixels between the search's patches of 8×8."""
+_WHOLE = 0.15
+"""Fractions of a pixel up to this are rounded away rather than resampled: what stands still isn't touched."""
+_NEAR_CAMERA = 0.5
+"""Pixels of the frame within which local motion is taken for the camera's."""
+_BOUND, _SLOPE = 0.5, 0.01
+"""Of the forward-backward check: squared pixels of the reduced picture, and their share of the squared motion."""
+_LEAST_ALIKE, _CONTRAST, _MOST_ALIKE = 1.5, 0.7, 6.0
+"""Difference of light, of 255 and averaged over the window, up to which two places are alike: so much, and so much of
+the contrast around them, which they would differ by at random; but no more than this. From twice that they are not."""
+_WINDOW = (5, 5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocalMotion:
+    """Where the pixels of a frame are in another one."""
+
+    flow: Flow
+    """float32, H×W×2 (x right, y down), pixels: what pixel p of this frame shows is at p + flow(p) in the other."""
+    trust: Share
+    """float32, H×W, 0-1: whether it is inside the other frame, seen there, and looks alike."""
+
+    @property
+    def still(self) -> bool:
+        """Whether nothing moves at all."""
+        return not self.flow.any()
+
+
+class MotionSearch:
+    """Finds local motion between frames of one size.
+
+    Dense inverse search (Kroeger et al. 2016, "Fast Optical Flow using Dense Inverse Search"; OpenCV's, preset
+    ultrafast down to the finest scale) on reduced luminance, from the frame to the other one, beginning with the
+    motion found last. Trusted is what is inside the other frame and of the same light there.
+
+    Args:
+        both_ways: search from the other frame to this one, too, at twice the cost, and trust only what passes the
+            forward-backward check of Sundaram et al. 2010 ("Dense Point Trajectories by GPU-accelerated Large
+            Displacement Optical Flow", equation 5). Their check of motion boundaries is left out: at this size they
+            are blurred.
+    """
+
+    def __init__(self, *, both_ways: bool = False) -> None:
+        self._both_ways = both_ways
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._search.setFinestScale(0)
+        self._search.setPatchStride(_STRIDE)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frame before."""
+        self._before: Plane | None = None
+        self._last: Flow | None = None
+
+    def follow(
+        self, pixels: Pixels, given: LocalMotion | None = None, camera: tuple[float, float] | None = None
+    ) -> LocalMotion | None:
+        """Take the next frame, uint8, H×W×3, of the same size.
+
+        Args:
+            pixels: the frame.
+            given: its motion to the frame before, where that is known already and needn't be searched.
+            camera: how the picture moved as a whole, in pixels to the right and down, where that is known: taken for
+                what moves within half a pixel of it, since it is far more exact.
+
+        Returns:
+            The motion to the frame before; None for the first.
+        """
+        now, before = _reduced(pixels), self._before
+        self._before = now
+        if before is None:
+            return None
+        return given or self._between(now, before, (pixels.shape[1], pixels.shape[0]), camera)
+
+    def between(self, now: Pixels, other: Pixels) -> LocalMotion:
+        """Motion from a frame to another one, uint8, H×W×3 each, of the same size."""
+        return self._between(_reduced(now), _reduced(other), (now.shape[1], now.shape[0]))
+
+    def _between(
+        self, now: Plane, other: Plane, size: tuple[int, int], camera: tuple[float, float] | None = None
+    ) -> LocalMotion:
+        height, width = now.shape
+        if min(now.shape) < _LEAST_SIDE:
+            there = np.zeros((height, width, 2), np.float32)
+            trust = _likeness(now, other)
+        else:
+            there = self._searched(now, other, self._last)
+            self._last = there
+            trust = _likeness(now, _sampled(other, there, cv2.INTER_LINEAR))
+            trust *= _inside(there)
+            if self._both_ways:
+                trust *= _consistency(there, self._searched(other, now, None))
+        there = there * np.array([size[0] / width, size[1] / height], np.float32)
+        if camera is not None:
+            back = -np.array(camera, np.float32)
+            there[_squared(there - back) < _NEAR_CAMERA**2] = back
+        whole = np.rint(there)
+        np.copyto(there, whole, where=np.abs(there - whole) < _WHOLE)
+        flow = np.asarray(cv2.resize(there, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        return LocalMotion(flow, np.asarray(cv2.resize(trust, size, interpolation=cv2.INTER_LINEAR), np.float32))
+
+    def _searched(self, now: Plane, other: Plane, guess: Flow | None) -> Flow:
+        guess = np.zeros((*now.shape, 2), np.float32) if guess is None else guess.copy()
+        return np.asarray(self._search.calc(now, other, guess), np.float32)
+
+
+def local_motion(now: Pixels, before: Pixels) -> LocalMotion:
+    """Motion from a frame to another one, as a rule the one before, checked forward and backward.
+
+    Args:
+        now: uint8, H×W×3, RGB.
+        before: the same.
+    """
+    return MotionSearch(both_ways=True).between(now, before)
+
+
+def given_motion(frame: Frame, size: tuple[int, int]) -> LocalMotion | None:
+    """The motion to the frame before that a frame brings along; None where it brings none.
+
+    Args:
+        frame: with its planes.
+        size: (width, height) that the motion is wanted at.
+
+    Raises:
+        UsageError: the planes aren't of the frame's size.
+    """
+    if frame.motion is None:
+        return None
+    height, width = frame.pixels.shape[:2]
+    for name, plane, shape in (("motion", frame.motion, (height, width, 2)), ("mask", frame.mask, (height, width))):
+        if plane is not None and plane.shape != shape:
+            found, wanted = ("×".join(str(side) for side in sides) for sides in (plane.shape, shape))
+            raise UsageError(f"the {name} plane is {found}, but its frame needs {wanted}: give planes of its size")
+    flow = np.negative(frame.motion, dtype=np.float32)
+    trust = _inside(flow)
+    if frame.mask is not None:
+        trust *= frame.mask
+    if size != (width, height):
+        flow = np.asarray(cv2.resize(flow, size), np.float32)
+        flow *= np.array([size[0] / width, size[1] / height], np.float32)
+        trust = np.asarray(cv2.resize(trust, size), np.float32)
+    return LocalMotion(flow, trust)
+
+
+def carried(painting: Pixels, motion: LocalMotion, kernel: int = cv2.INTER_CUBIC) -> Pixels:
+    """The other frame's painting as it looks from this one: result(p) = painting(p + flow(p)); edges repeat.
+
+    Args:
+        painting: uint8, H×W×3, RGB; of the other frame.
+        motion: from this frame to the other.
+        kernel: of the interpolation, OpenCV's; linear takes a fifth of cubic's time, and softens.
+
+    Returns:
+        uint8, H×W×3. The painting itself where nothing moves.
+    """
+    return painting if motion.still else _sampled(painting, motion.flow, kernel)
+
+
+def _sampled(pixels: NDArray[np.uint8], flow: Flow, kernel: int) -> NDArray[np.uint8]:
+    """result(p) = pixels(p + flow(p)); edges repeat."""
+    places = _places(flow)
+    return np.asarray(cv2.remap(pixels, *places, kernel, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _places(flow: Flow) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
+    """p + flow(p), in whole pixels and 32nds, which OpenCV samples at faster than at floats."""
+    at = cv2.add(flow, _grid(*flow.shape[:2]))
+    whole, fraction = cv2.convertMaps(at, None, cv2.CV_16SC2)  # type: ignore[call-overload]
+    return np.asarray(whole, np.int16), np.asarray(fraction, np.uint16)
+
+
+@functools.lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> Flow:
+    """Every pixel's place: float32, H×W×2."""
+    return np.stack(np.meshgrid(*(np.arange(side, dtype=np.float32) for side in (width, height))), axis=-1)
+
+
+def _reduced(pixels: Pixels) -> Plane:
+    height, width = pixels.shape[:2]
+    factor = max(-(-max(height, width) // _WORK_SIDE), _REDUCTION)
+    size = (max(width // factor, 1), max(height // factor, 1))
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _inside(flow: Flow) -> Share:
+    height, width = flow.shape[:2]
+    x = flow[..., 0] + np.arange(width, dtype=np.float32)
+    y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    inside: NDArray[np.bool_] = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return inside.astype(np.float32)
+
+
+def _likeness(now: Plane, there: Plane) -> Share:
+    """0-1: whether the light is the same, noise aside."""
+    difference, contrast = (
+        cv2.boxFilter(cv2.absdiff(now, other), cv2.CV_32F, _WINDOW) for other in (there, cv2.blur(now, _WINDOW))
+    )
+    alike = np.minimum(_LEAST_ALIKE + _CONTRAST * contrast, np.float32(_MOST_ALIKE))
+    return np.asarray(np.clip(2 - difference / alike, 0, 1), np.float32)
+
+
+def _consistency(there: Flow, back: Flow) -> Share:
+    """0-1: whether the way there and back ends where it began."""
+    returned = cv2.remap(back, *_places(there), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    back_there = np.asarray(returned, np.float32)
+    seen = _squared(back_there + there) <= _SLOPE * (_squared(there) + _squared(back_there)) + _BOUND
+    return np.asarray(cv2.boxFilter(seen.astype(np.float32), -1, (3, 3)), np.float32)
+
+
+def _squared(flow: Flow) -> Share:
+    return np.asarray(flow[..., 0] ** 2 + flow[..., 1] ** 2, np.float32)
