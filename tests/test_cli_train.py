@@ -126,6 +126,20 @@ def test_training_without_torch_names_the_extra(
     assert not any(tmp_path.iterdir())
 
 
+def test_a_recurrent_net_is_an_option_of_its_method(
+    studio: Studio, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a field of the recipe; left out, a recipe's own setting holds; another method has no such option."""
+    assert train("realtime", tmp_path / "new.onnx", "--recurrent") == 0
+    assert studio.recipe == RECIPES["realtime"](recurrent=True)  # type: ignore[call-arg]
+    (tmp_path / "own.toml").write_text("recurrent = true\n", encoding="utf-8")
+    assert train("realtime", tmp_path / "more.onnx", "--recipe", tmp_path / "own.toml") == 0
+    assert studio.recipe == RECIPES["realtime"](recurrent=True)  # type: ignore[call-arg]
+    capsys.readouterr()
+    assert train("johnson", tmp_path / "other.onnx", "--recurrent") == 2
+    assert "--recurrent" in one_line(capsys)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_options_become_the_recipe(method: str, studio: Studio, tmp_path: Path) -> None:
     """A file's settings, the options over them, and --set over all; what is no part of the recipe goes beside it."""

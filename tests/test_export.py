@@ -19,13 +19,16 @@ torch = pytest.importorskip("torch")
 
 from torch import nn
 
-from allaprima.engine import Placement, load_engine
+from allaprima.engine import Placement, load_engine, silent_inputs
 from allaprima.errors import EngineError, TrainingError
+from allaprima.measure.quality.differences import painted_fully
+from allaprima.painter import Painter, State
 from allaprima.scenes import paint_scene
 from allaprima.scenes.stage import shoot
 from allaprima.source import open_source
 from allaprima.style import Style, write_style
 from allaprima.train.export import export_style, weights_from_style
+from allaprima.train.methods.realtime import RealtimeMethod
 from allaprima.train.network import StyleNetwork
 from allaprima.train.networks.johnson import johnson_network
 from allaprima.train.networks.normalization import SynchronizedBatchNorm
@@ -51,6 +54,8 @@ SETTINGS = {
 }
 RECIPES: dict[str, Recipe] = {
     "realtime": RealtimeRecipe(**SETTINGS, channels=8),
+    "realtime-plain": RealtimeRecipe(**SETTINGS, channels=8, strength_share=0.0),
+    "realtime-recurrent": RealtimeRecipe(**SETTINGS, channels=8, recurrent=True),
     **{
         f"johnson-{name}": JohnsonRecipe(**SETTINGS, width=4, normalization=name)
         for name in ("instance", "batch", "frn")
@@ -72,7 +77,7 @@ def one_thread() -> Iterator[None]:
 
 def fresh(recipe: Recipe) -> StyleNetwork:
     if isinstance(recipe, RealtimeRecipe):
-        return realtime_network(recipe.channels, recipe.blocks)
+        return RealtimeMethod.network(recipe)
     make = johnson_network if isinstance(recipe, JohnsonRecipe) else reconet_network
     return make(recipe.width, recipe.blocks, recipe.normalization)  # type: ignore[attr-defined]
 
@@ -91,15 +96,16 @@ def trained(frame: NDArray[np.uint8]) -> Callable[[str], TrainingResult]:
         torch.manual_seed(0)
         net = fresh(RECIPES[kind])
         with torch.no_grad():
-            for layer in net.modules():
+            for name, layer in net.named_modules():
                 if isinstance(layer, nn.Conv2d):
+                    layer.weight += 0.05 * torch.randn_like(layer.weight) if "recall" in name else 0
                     layer.weight *= 4 if layer.in_channels == 48 else 1
                 else:
                     for parameter in layer.parameters(recurse=False):
                         parameter += 0.3 * torch.randn_like(parameter)
             image = as_tensor(frame)
             painting = net(image)
-            last: nn.Conv2d = net.get_submodule("tail" if kind == "realtime" else "conv6")  # type: ignore[assignment]
+            last: nn.Conv2d = net.get_submodule("tail" if kind.startswith("realtime") else "conv6")  # type: ignore[assignment]
             last.weight *= {"realtime": 12, "johnson": 0.2 / painting.std(), "reconet": 6}[kind.partition("-")[0]]
             if kind.startswith("johnson"):
                 last.bias += 127 - 255 * net(image).mean()
@@ -123,24 +129,34 @@ def as_tensor(pixels: NDArray[np.uint8]) -> torch.Tensor:
     return torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).permute(2, 0, 1)[None]
 
 
-def painted_by_torch(net: StyleNetwork, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def painted_by_torch(net: StyleNetwork, pixels: NDArray[np.uint8], strength: float = 1.0) -> NDArray[np.uint8]:
     with torch.no_grad():
-        return (net(as_tensor(pixels))[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
+        return (
+            (net(as_tensor(pixels), torch.tensor([strength]))[0].permute(1, 2, 0) * 255)
+            .round()
+            .clamp(0, 255)
+            .byte()
+            .numpy()
+        )
 
 
-def painted_in_float(engine_name: str, style: Style, image: NDArray[np.float32]) -> NDArray[np.float32]:
+def painted_in_float(
+    engine_name: str, style: Style, image: NDArray[np.float32], strength: float = 1.0
+) -> NDArray[np.float32]:
     """By the style's own graph, as other programs run it, without the 8-bit ends."""
     data = style.model.SerializeToString()
+    given = {"image": image, "strength": np.array([strength], np.float32), "previous": np.zeros_like(image)}
+    feeds = {name: given[name] for name in style.card.inputs}
     if engine_name == "onnxruntime":
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        return onnxruntime.InferenceSession(data, options).run(None, {"image": image})[0]
+        return onnxruntime.InferenceSession(data, options).run(None, feeds)[0]
     from allaprima.engines.openvino_engine import core
 
     compiled = core().compile_model(core().read_model(data, b""), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return compiled({"image": image})[0]
+    return compiled(feeds)[0]
 
 
 @each_engine
@@ -159,11 +175,58 @@ def test_every_engine_paints_what_training_saw(
     expected = painted_by_torch(made.net, frame)
     assert expected.std() > 15
     engine = load_engine(style, Placement(engine_name, "f32"), frame.shape[:2], threads=1)
-    assert nets.worst(engine.run({"image": frame[np.newaxis]})["stylized"][0], expected) <= 1
+    assert nets.worst(painted_fully(style, engine, frame), expected) <= 1
     image = as_tensor(frame)
     with torch.no_grad():
         worst = np.abs(painted_in_float(engine_name, style, image.numpy()) - made.net(image).numpy()).max()
     assert worst < 1e-3
+
+
+@each_engine
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_every_engine_paints_as_strongly_as_it_is_told(
+    strength: float, engine_name: str, result: TrainingResult, frame: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """The graph's own input, and the painter's setting: as the PyTorch network paints it, and unlike in full."""
+    pytest.importorskip(engine_name)
+    style = export_style(result, tmp_path / "wave.onnx")
+    assert style.card.inputs == ("image", "strength")
+    image = as_tensor(frame)
+    with torch.no_grad():
+        expected = result.net(image, torch.tensor([strength])).numpy()
+    assert np.abs(painted_in_float(engine_name, style, image.numpy(), strength) - expected).max() < 1e-3
+    painter = Painter(style, strength=strength, engine=engine_name, precision="f32", device="cpu", threads=1)
+    painted = painter.paint(frame, {})[0]
+    assert nets.worst(painted, painted_by_torch(result.net, frame, strength)) <= 1
+    assert (nets.worst(painted, painted_by_torch(result.net, frame)) > 10) == (strength < 1)
+
+
+@each_engine
+def test_every_engine_remembers_as_the_network_does(
+    engine_name: str, trained: Callable[[str], TrainingResult], tmp_path: Path
+) -> None:
+    """Frames of odd sizes in a row, each painted over the painting before, which is padded as the frame is; and anew
+    after a reset."""
+    pytest.importorskip(engine_name)
+    made = trained("realtime-recurrent")
+    style = export_style(made, tmp_path / "wave.onnx")
+    assert style.card.inputs == ("image", "strength", "previous")
+    painter = Painter(style, engine=engine_name, precision="f32", device="cpu", threads=1)
+    assert painter.stride == 1
+    for height, width in ((18, 23), (21, 17)):
+        state: State = {}
+        previous = None
+        for number in (0, 1, 2, 0):
+            if number == 0:
+                state, previous = {}, None
+            pixels = nets.photograph(height, width, seed=number)
+            painting, state = painter.paint(pixels, state)
+            with torch.no_grad():
+                expected = made.net(as_tensor(pixels), previous=previous)
+            previous = as_tensor(painting)
+            assert np.abs(painting / 255 - expected[0].permute(1, 2, 0).numpy()).max() < 1.5 / 255, number
+            alone = painted_by_torch(made.net, pixels)
+            assert (nets.worst(painting, alone) > 5) == (number > 0)
 
 
 @pytest.mark.data
@@ -183,7 +246,7 @@ def test_real_frames_are_painted_as_training_saw(
         with open_source(str(clips / name)) as source:
             pixels = next(source.frames()).pixels
         engine = load_engine(style, Placement(engine_name, "f32"), pixels.shape[:2], threads=1)
-        painting = engine.run({"image": pixels[np.newaxis]})["stylized"][0]
+        painting = painted_fully(style, engine, pixels)
         assert nets.worst(painting, painted_by_torch(made.net, pixels)) <= 1, name
 
 
@@ -228,10 +291,11 @@ def test_every_size_is_padded_and_cropped_alike(
     """Each remainder to the stride, on both sides: padding, reflection and crop are those of the PyTorch network."""
     pytest.importorskip(engine_name)
     made = trained(kind)
-    engine = load_engine(export_style(made, tmp_path / "a.onnx"), Placement(engine_name, "f32"), (16, 16), threads=1)
+    style = export_style(made, tmp_path / "a.onnx")
+    engine = load_engine(style, Placement(engine_name, "f32"), (16, 16), threads=1)
     for height, width in ((16, 17), (17, 16), (18, 19), (19, 18)):
         pixels = nets.photograph(height, width, seed=height * width)
-        painting = engine.run({"image": pixels[np.newaxis]})["stylized"][0]
+        painting = painted_fully(style, engine, pixels)
         assert nets.worst(painting, painted_by_torch(made.net, pixels)) <= 1, (height, width)
 
 
@@ -239,29 +303,37 @@ def test_every_size_is_padded_and_cropped_alike(
 def test_the_exported_graph_is_plain_onnx(
     kind: str, trained: Callable[[str], TrainingResult], frame: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    """Opset 18, the standard operators, one float picture in and out, N, H and W free, any batch."""
+    """Opset 18, the standard operators, one float picture in and out, N, H and W free, any batch; and the strength."""
     made = trained(kind)
     style = export_style(made, tmp_path / "wave.onnx")
     model = style.model
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
     assert {node.domain for node in model.graph.node} == {""}
     onnx.checker.check_model(model, full_check=True)
-    for value, name in ((model.graph.input, "image"), (model.graph.output, "stylized")):
-        assert [entry.name for entry in value] == [name]
-        assert [d.dim_param or d.dim_value for d in value[0].type.tensor_type.shape.dim] == ["N", 3, "H", "W"]
+    shapes = {
+        value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    free = ["N", 3, "H", "W"]
+    strength = {"strength": [1]} if kind in ("realtime", "realtime-recurrent") else {}
+    previous = {"previous": free} if kind == "realtime-recurrent" else {}
+    assert shapes == {"image": free, **strength, **previous, "stylized": free}
     engine = load_engine(style, Placement("onnxruntime", "f32"), frame.shape[:2], threads=1)
     pixels = np.stack([frame, frame[::-1], frame[:, ::-1]])
-    for picture, painting in zip(pixels, engine.run({"image": pixels})["stylized"], strict=True):
+    feeds = {**silent_inputs(style, frame.shape[:2]), "image": pixels}
+    if "previous" in feeds:
+        feeds["previous"] = np.zeros_like(pixels)
+    for picture, painting in zip(pixels, engine.run(feeds)["stylized"], strict=True):
         assert nets.worst(painting, painted_by_torch(made.net, picture)) <= 1
 
 
 def test_a_bundled_style_is_this_network(frame: NDArray[np.uint8]) -> None:
     """Its weights go into the network by their names, which paints as the file does and writes the same operators."""
-    style, net = Style.open("great-wave"), realtime_network(48, 5)
+    style = Style.open("great-wave")
+    net = realtime_network(48, 5, strength="strength" in style.card.inputs)
     net.load_state_dict(weights_from_style("great-wave", "realtime"))
     engine = load_engine(style, Placement("onnxruntime", "f32"), frame.shape[:2], threads=1)
-    painting = engine.run({"image": frame[np.newaxis]})["stylized"][0]
-    assert nets.worst(painting, painted_by_torch(net, frame)) <= 1
+    assert nets.worst(painted_fully(style, engine, frame), painted_by_torch(net, frame)) <= 1
     assert (net.stride, net.margin) == (STRIDE, MARGIN)
     assert [n.op_type for n in build_graph(net).graph.node] == [n.op_type for n in style.model.graph.node]
 
@@ -288,7 +360,7 @@ def test_the_card_names_the_method(kind: str, trained: Callable[[str], TrainingR
     """A style says which network it holds, and with which settings."""
     card = export_style(trained(kind), tmp_path / "wave.onnx").card
     assert card.network == card.recipe["method"] == kind.partition("-")[0]
-    assert card.recipe.get("normalization", "") == kind.partition("-")[2]
+    assert card.recipe.get("normalization", "") == ("" if "realtime" in kind else kind.partition("-")[2])
 
 
 def test_a_style_without_title_is_named_after_its_picture(result: TrainingResult, tmp_path: Path) -> None:

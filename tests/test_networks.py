@@ -17,7 +17,15 @@ from torch import Tensor, nn
 
 from allaprima.train.network import StyleNetwork
 from allaprima.train.networks.johnson import johnson_network
-from allaprima.train.networks.layers import Affine, ClampWhenPainting, DepthToSpace, Residual, SpaceToDepth
+from allaprima.train.networks.layers import (
+    Affine,
+    ClampWhenPainting,
+    DepthToSpace,
+    Recall,
+    Residual,
+    SpaceToDepth,
+    StrengthShift,
+)
 from allaprima.train.networks.normalization import (
     FilterResponseNorm,
     SynchronizedBatchNorm,
@@ -29,7 +37,8 @@ from allaprima.train.networks.reconet import reconet_network
 
 Make = Callable[[], StyleNetwork]
 NETWORKS: dict[str, Make] = {
-    "realtime": lambda: realtime_network(6, 2),
+    "realtime": lambda: realtime_network(6, 2, strength=True),
+    "realtime-recurrent": lambda: realtime_network(6, 2, strength=True, recurrent=True),
     **{f"johnson-{name}": lambda name=name: johnson_network(4, 2, name) for name in ("instance", "batch", "frn")},
     **{f"reconet-{name}": lambda name=name: reconet_network(4, 2, name) for name in ("instance", "frn")},
 }
@@ -65,7 +74,7 @@ def randomized(layer: nn.Module) -> nn.Module:
 def test_a_painting_has_the_size_of_its_picture(make: Make, size: tuple[int, int]) -> None:
     """Odd sides are padded and cropped; a painting is in [0, 1] and every weight has a gradient."""
     net = make()
-    painting = net(picture(*size, count=2))
+    painting = net(picture(*size, count=2), torch.tensor([0.25, 1.0]), picture(*size, count=2))
     assert painting.shape == (2, 3, *size)
     painting.square().mean().backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in net.parameters())
@@ -82,7 +91,7 @@ def test_a_painting_has_the_size_of_its_picture(make: Make, size: tuple[int, int
         (lambda: johnson_network(8, 5, "instance"), 108_771),
         (lambda: reconet_network(48, 4, "instance"), 3_098_307),
         (lambda: reconet_network(24, 3, "instance"), 615_459),
-        (lambda: realtime_network(48, 5), 12 * 48 * 48 * 9 + 12 * 48),
+        (lambda: realtime_network(48, 5, strength=False), 12 * 48 * 48 * 9 + 12 * 48),
     ],
 )
 def test_networks_have_the_published_number_of_weights(net: Make, parameters: int) -> None:
@@ -166,6 +175,76 @@ def test_small_layers_by_hand() -> None:
     unit.threshold.data[:] = torch.tensor([0.25, -1.5]).view(1, 2, 1, 1)
     expected = torch.tensor([[0.25, 0.5, 2.0], [-1.0, 0.5, 2.0]])
     assert torch.equal(unit(x.expand(2, 3).view(1, 2, 1, 3)).view(2, 3), expected)
+
+
+def test_the_shift_by_strength_by_hand() -> None:
+    """x + (strength − 1)·weight, of each picture by its own strength; nothing at full strength."""
+    shift, x = StrengthShift(2), noise(3, 2, 4, 5)
+    strength = torch.tensor([0.0, 0.5, 1.0])
+    shift.weight.data[:] = torch.tensor([8.0, -2.0]).view(1, 2, 1, 1)
+    change = torch.tensor([[-8.0, 2.0], [-4.0, 1.0], [0.0, 0.0]]).view(3, 2, 1, 1)
+    torch.testing.assert_close(shift(x, strength), x + change)
+
+
+def test_a_network_paints_as_strongly_as_it_is_told() -> None:
+    """In full if nothing is said, as if it had no such input; and each picture of a batch by its own strength."""
+    net, plain = realtime_network(6, 2, strength=True), realtime_network(6, 2, strength=False)
+    assert net.takes_strength and not plain.takes_strength
+    net.get_submodule("adjust").weight.data[:] = noise(1, 6, 1, 1, seed=3)  # type: ignore[union-attr,operator]
+    weights = net.state_dict()
+    assert weights.pop("adjust.weight").shape == (1, 6, 1, 1)
+    plain.load_state_dict(weights)
+    image = picture(17, 22, count=3)
+    full = net(image)
+    assert torch.equal(full, plain(image))
+    assert torch.equal(full, net(image, torch.ones(3)))
+    assert torch.equal(full, plain(image, torch.zeros(3)))
+    painted = net(image, torch.tensor([0.0, 0.5, 1.0]))
+    for index, strength in enumerate((0.0, 0.5, 1.0)):
+        alone = net(image[index : index + 1], torch.tensor([strength]))
+        torch.testing.assert_close(painted[index : index + 1], alone)
+        assert bool((painted[index] - full[index]).abs().max() > 0.01) == (strength < 1)
+
+
+def test_what_is_recalled_by_hand() -> None:
+    """A cell's values are added to as the painting before has them, in the unshuffling's order; nothing by black."""
+    recall, x, previous = Recall(2, 3), noise(1, 3, 4, 5), picture(8, 10)
+    assert set(recall.state_dict()) == {"conv.weight"}
+    assert torch.equal(recall(x, previous), x)
+    recall.conv.weight.data[:] = noise(3, 12, 3, 3)
+    assert torch.equal(recall(x, torch.zeros_like(previous)), x)
+    recall.conv.weight.data.zero_()
+    recall.conv.weight.data[1, 3 * (2 * 1 + 0) + 2, 1, 1] = 0.5  # blue, second row, first column
+    expected = x.clone()
+    expected[0, 1] += 0.5 * previous[0, 2, 1::2, 0::2]
+    torch.testing.assert_close(recall(x, previous), expected)
+
+
+def test_a_recurrent_network_sees_the_painting_before() -> None:
+    """After a reset, black or nothing, it paints as the plain one; then each painting depends on the one before."""
+    net, plain = (realtime_network(6, 2, strength=False, recurrent=recurrent) for recurrent in (True, False))
+    assert net.takes_previous and not plain.takes_previous
+    weights = net.state_dict()
+    assert torch.equal(weights.pop("recall.conv.weight"), torch.zeros(6, 48, 3, 3))
+    plain.load_state_dict(weights)
+    net.get_submodule("recall.conv").weight.data[:] = 0.3 * noise(6, 48, 3, 3)  # type: ignore[union-attr,operator]
+    image = picture(17, 22, count=2)
+    first = net(image)
+    assert torch.equal(first, plain(image)) and torch.equal(first, net(image, previous=torch.zeros_like(image)))
+    assert torch.equal(plain(image, previous=first), first)
+    second = net(image, previous=first)
+    third = net(image, previous=second)
+    assert (second - first).abs().max() > 0.01 and not torch.equal(second, third)
+    torch.testing.assert_close(net(image[:1], previous=first[:1]), second[:1])
+
+
+def test_optional_weights_are_those_that_a_plain_network_has_not() -> None:
+    """What a net goes on with that was trained without: all that it lacks, and the memory is nothing yet."""
+    whole, plain = (realtime_network(6, 1, strength=told, recurrent=told) for told in (True, False))
+    optional = whole.optional_weights()
+    assert set(optional) == set(whole.state_dict()) - set(plain.state_dict()) == {"adjust.weight", "recall.conv.weight"}
+    assert optional["adjust.weight"].all() and not optional["recall.conv.weight"].any()
+    assert plain.optional_weights() == johnson_network(4, 1, "batch").optional_weights() == {}
 
 
 def test_filter_response_norm_by_hand() -> None:

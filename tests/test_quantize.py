@@ -28,8 +28,11 @@ LAYERS = ["head", "conv1", "conv2", "tail"]
 CARD = Card(title="Große Welle", network="realtime", stride=4, recipe={"steps": 3}, measurements={"warp": 1.0})
 
 
-def small_net() -> ModelProto:
-    """Like a realtime style: 4×4 blocks, a convolution in, one residual block, one out, and a sigmoid; 8 channels."""
+def small_net(*, strength: bool = False) -> ModelProto:
+    """Like a realtime style: 4×4 blocks, a convolution in, one residual block, one out, and a sigmoid; 8 channels.
+
+    With ``strength``, what the first convolution gives is moved by up to ±1: values that full strength never has.
+    """
     random = np.random.default_rng(0)
     padding, padding_constants = pad_to_stride("image", "padded", 4, margin=4)
     crop, crop_constants = crop_like("painted", "stylized")
@@ -39,26 +42,36 @@ def small_net() -> ModelProto:
         size = np.geomspace(0.02, 1.0, shape[0]).reshape(-1, 1, 1, 1) * (9 * shape[1]) ** -0.5 * 3
         weights.append(nets.weight(f"{name}.weight", random.normal(size=(*shape, 3, 3)) * size))
         weights.append(nets.weight(f"{name}.bias", random.normal(size=shape[0]) * 0.2))
-    ends = zip(LAYERS, ["blocks", "trunk", "active", "sum"], ["trunk", "inner", "branch", "pixels"], strict=True)
+    told = "told" if strength else "trunk"
+    ends = zip(LAYERS, ["blocks", told, "active", "sum"], ["trunk", "inner", "branch", "pixels"], strict=True)
     convolutions = {
         name: nets.node("Conv", [x, f"{name}.weight", f"{name}.bias"], [y], name, kernel_shape=[3, 3], pads=[1] * 4)
         for name, x, y in ends
     }
+    telling = [
+        nets.node("Sub", ["strength", "full"], ["missing"]),
+        nets.node("Mul", ["adjust.weight", "missing"], ["shift"]),
+        nets.node("Add", ["trunk", "shift"], [told]),
+    ]
+    if strength:
+        weights += [nets.weight("full", [1.0]), nets.weight("adjust.weight", np.linspace(-1, 1, 8).reshape(1, 8, 1, 1))]
     nodes = [
         *padding,
         nets.node("Sub", ["padded", "gray"], ["centered"]),
         nets.node("SpaceToDepth", ["centered"], ["blocks"], blocksize=4),
         convolutions["head"],
+        *(telling if strength else []),
         convolutions["conv1"],
         nets.node("Relu", ["inner"], ["active"]),
         convolutions["conv2"],
-        nets.node("Add", ["trunk", "branch"], ["sum"]),
+        nets.node("Add", [told, "branch"], ["sum"]),
         convolutions["tail"],
         nets.node("Sigmoid", ["pixels"], ["bounded"]),
         nets.node("DepthToSpace", ["bounded"], ["painted"], blocksize=4),
         *crop,
     ]
-    return nets.graph(nodes, [*weights, *padding_constants, *crop_constants])
+    inputs: dict[str, nets.Shape] = {"image": nets.FREE, **({"strength": [1]} if strength else {})}
+    return nets.graph(nodes, [*weights, *padding_constants, *crop_constants], inputs=inputs)
 
 
 def smooth_picture(seed: int, height: int = 40, width: int = 52) -> NDArray[np.uint8]:
@@ -88,10 +101,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory, content: str) -> tuple[Style,
     return style, quantize_style(style, [content], frames=5, short_side=40)
 
 
-def painted(style: Style, pixels: NDArray[np.uint8], engine: str, precision: str) -> NDArray[np.uint8]:
+def painted(
+    style: Style, pixels: NDArray[np.uint8], engine: str, precision: str, **feeds: NDArray[np.float32]
+) -> NDArray[np.uint8]:
     loaded = load_engine(style, Placement(engine, precision), pixels.shape[:2], threads=1)
     assert loaded.placement.precision == precision
-    return loaded.run({"image": pixels[np.newaxis]})["stylized"][0]
+    return loaded.run({"image": pixels[np.newaxis], **feeds})["stylized"][0]
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
@@ -105,6 +120,23 @@ def test_int8_runs_in_int8_near_its_parent_at_any_size(engine: str, pair: tuple[
         difference = mean_difference(painted(style, pixels, engine, "int8"), exact)
         assert 0 < difference < 2, (height, width)
         assert exact.std() > 10
+
+
+def test_a_style_is_quantized_for_every_strength(content: str, tmp_path: Path) -> None:
+    """The int8 file has the input too, and stays near its parent over the whole range: it was calibrated for it."""
+    style = write_style(tmp_path / "wave.onnx", small_net(strength=True), CARD)
+    made = quantize_style(style, [content], frames=5, short_side=40)
+    assert made.style.card.inputs == style.card.inputs == ("image", "strength")
+    assert made.differences["onnxruntime int8 on cpu"]["mean"] < 2  # type: ignore[index]
+    pixels = smooth_picture(99)
+    full = painted(style, pixels, "onnxruntime", "f32", strength=np.ones(1, np.float32))
+    for strength in (0.0, 0.5, 1.0):
+        told = np.array([strength], np.float32)
+        exact = painted(style, pixels, "onnxruntime", "f32", strength=told)
+        assert (mean_difference(exact, full) > 10) == (strength < 1)
+        for engine in ("onnxruntime", "openvino"):
+            painting = painted(style, pixels, engine, "int8", strength=told)
+            assert 0 < mean_difference(painting, exact) < 2, (engine, strength)
 
 
 def test_every_convolution_becomes_an_integer_one(style: Style, content: str, tmp_path: Path) -> None:
@@ -187,7 +219,7 @@ def refuses(kind: type[AllaprimaError], words: str, style: Style, content: str, 
 
 def test_what_cannot_be_quantized_is_refused(style: Style, content: str, tmp_path: Path) -> None:
     """One line each, before anything is written."""
-    refuses(StyleError, "picture alone", nets.style_of(tmp_path, nets.with_previous()), content)
+    refuses(StyleError, "no memory", nets.style_of(tmp_path, nets.with_previous()), content)
     refuses(StyleError, "of any size", nets.style_of(tmp_path, nets.negative(shape=(1, 3, 24, 20))), content)
     refuses(StyleError, "no named convolution", nets.style_of(tmp_path, nets.textured()), content)
     refuses(UsageError, "'nose'; it|'nose' to keep", style, content, keep=["nose"])

@@ -194,6 +194,8 @@ def test_mistakes_are_told_by_name(tmp_path: Path, text: str, words: str) -> Non
         ("steps = -1", "steps"),
         ("channels = 0", "channels"),
         ("ema = 1.0", "ema"),
+        ("strength_share = 1.5", "strength_share"),
+        ("strength_share = -0.1", "strength_share"),
     ],
 )
 def test_values_out_of_range(tmp_path: Path, text: str, field: str) -> None:

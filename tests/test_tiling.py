@@ -39,11 +39,20 @@ def kernel(name: str, out: int, channels: int, side: int) -> TensorProto:
     return nets.weight(name, values * 1.5 / np.sqrt(channels * side * side))
 
 
-def realtime_like(blocks: int = 2) -> ModelProto:
-    """The layers of the realtime net, with random weights: 4 pixels of reach a block, and 3 for the pixel shuffle."""
+def realtime_like(blocks: int = 2, *, strength: bool = False) -> ModelProto:
+    """The layers of the realtime net, with random weights: 4 pixels of reach a block, and 3 for the pixel shuffle.
+
+    With ``strength``, channels are moved by what is missing to 1.
+    """
     pad, pad_weights = pad_to_stride("image", "padded", 4, margin=8)
     crop, crop_weights = crop_like("whole", "stylized")
-    nodes = [*pad, node("SpaceToDepth", ["padded"], ["x0"], blocksize=4)]
+    nodes = [*pad, node("SpaceToDepth", ["padded"], ["pixels" if strength else "x0"], blocksize=4)]
+    if strength:
+        nodes += [
+            node("Sub", ["strength", "full"], ["missing"]),
+            node("Mul", ["adjust", "missing"], ["shift"]),
+            node("Add", ["pixels", "shift"], ["x0"]),
+        ]
     for index in range(blocks):
         nodes += [
             node("Conv", [f"x{index}", f"w{index}"], [f"c{index}"], kernel_shape=[3, 3], pads=SAME),
@@ -56,7 +65,9 @@ def realtime_like(blocks: int = 2) -> ModelProto:
         *crop,
     ]
     weights = [kernel(f"w{index}", 48, 48, 3) for index in range(blocks)]
-    return nets.graph(nodes, [*weights, *pad_weights, *crop_weights])
+    weights += [nets.weight("full", [1.0]), nets.weight("adjust", np.linspace(-1, 1, 48).reshape(1, 48, 1, 1))]
+    inputs: dict[str, nets.Shape] = {"image": nets.FREE, **({"strength": [1]} if strength else {})}
+    return nets.graph(nodes, [*weights, *pad_weights, *crop_weights], inputs=inputs)
 
 
 def encoder_decoder(mode: str = "reflect") -> ModelProto:
@@ -213,6 +224,19 @@ def test_strength_colors_and_one_compiled_size(tmp_path: Path, monkeypatch: pyte
     assert max(*sizes[0]) <= 64
     monkeypatch.setattr(tiles, "WHOLE_PIXELS", pixels.size)
     assert nets.worst(tiled, stylize_image(pixels, style, keep_colors=True, strength=0.5, **FIXED)) <= 1
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("strength", [0.0, 0.5])
+def test_every_tile_is_painted_as_strongly(tmp_path: Path, strength: float) -> None:
+    """A style with that input is tiled as others are, and each tile is told."""
+    style = nets.style_of(tmp_path, realtime_like(strength=True), stride=4)
+    pixels = nets.photograph(130, 97)
+    painter = Painter(style, strength=strength, **FIXED)
+    assert tiles.plan_tiles([style], 130, 97) is not None
+    tiled = painter.paint_still(pixels)
+    assert nets.worst(tiled, painter.paint(pixels, {})[0]) <= 1
+    assert nets.worst(tiled, Painter(style, **FIXED).paint(pixels, {})[0]) > 20
 
 
 @pytest.mark.parametrize("name", ["great-wave", "starry-night"])

@@ -20,12 +20,13 @@ from trainfakes import JOHNSON, REALTIME, RECIPES, same, stop_after
 from allaprima.errors import AllaprimaError, SinkError, TrainingError, UsageError
 from allaprima.train import session
 from allaprima.train.checkpoint import load_checkpoint, network_from_checkpoint
+from allaprima.train.export import export_style
 from allaprima.train.recipe import Recipe
 from allaprima.train.recipes.johnson import JohnsonRecipe
 from allaprima.train.recipes.realtime import RealtimeRecipe
 from allaprima.train.trainer import TrainingResult
 
-RECIPE = replace(REALTIME, batch=1, steps=2)
+RECIPE = replace(REALTIME, batch=1, steps=2, strength_share=1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +83,42 @@ def test_a_session_from_recipe_to_network_and_on(data: Path, tmp_path: Path, vgg
         session.starting_network(replace(JOHNSON, init=str(checkpoint)), None)
     with pytest.raises(TrainingError, match=r"method 'realtime'.*train realtime"):
         train(data, tmp_path / "whole", vgg_file, JohnsonRecipe(), resume=True)
+
+
+def test_a_style_learns_new_inputs_from_where_it_is(data: Path, tmp_path: Path, vgg_file: Path) -> None:
+    """Trained without strength and memory and continued with them, it begins with what it paints; nothing else may be
+    missing, and nothing be left over."""
+    plain = train(data, tmp_path / "run", vgg_file, replace(RECIPE, strength_share=0.0)).net
+    export_style(
+        TrainingResult(plain, replace(RECIPE, strength_share=0.0), 2, 2, 1.0, torch.zeros(1, 3, 16, 16)),
+        tmp_path / "plain.onnx",
+    )
+    image, strength = torch.rand(2, 3, 17, 22), torch.ones(2)
+    for name in ("run/checkpoint.pt", "plain.onnx"):
+        for recurrent in (False, True):
+            recipe = replace(RECIPE, init=str(tmp_path / name), recurrent=recurrent)
+            begun = session.starting_network(recipe, None)
+            assert begun.takes_strength and begun.takes_previous == recurrent and not plain.takes_strength
+            torch.testing.assert_close(begun(image, strength, image), plain(image))
+            torch.testing.assert_close(begun(image), plain(image))
+        with pytest.raises(TrainingError, match="another size"):
+            session.starting_network(replace(RECIPE, init=str(tmp_path / name), blocks=2), None)
+    result = train(data, tmp_path / "more", vgg_file, replace(RECIPE, init=str(tmp_path / "plain.onnx")))
+    assert result.net.takes_strength
+    more = str(tmp_path / "more" / "checkpoint.pt")
+    with pytest.raises(TrainingError, match="more inputs"):
+        session.starting_network(replace(RECIPE, init=more, strength_share=0.0), None)
+
+
+def test_a_recurrent_session_and_on(data: Path, tmp_path: Path, vgg_file: Path) -> None:
+    """From still pictures, which move: a stop, and the rest, as in one go; the memory is trained from the start."""
+    recipe = replace(RECIPE, recurrent=True)
+    whole = train(data, tmp_path / "whole", vgg_file, recipe)
+    train(data, tmp_path / "parts", vgg_file, recipe, **stop_after(1))
+    rest = train(data, tmp_path / "parts", vgg_file, resume=True)
+    assert rest.recipe == recipe and rest.net.takes_previous
+    assert same(whole.net.state_dict(), rest.net.state_dict())
+    assert whole.net.get_submodule("recall.conv").weight.abs().max() > 0  # type: ignore[union-attr,operator]
 
 
 @pytest.mark.parametrize("name", ["johnson, batch", "reconet, frn"])

@@ -28,6 +28,9 @@ from allaprima.train.methods.realtime import RealtimeMethod
 from allaprima.train.recipe import Recipe
 from allaprima.train.recipes.realtime import RealtimeRecipe
 
+MODERATE = replace(REALTIME, strength_share=0.0)
+"""Without the photograph's large gradients, whose first step overflows in float16 and is left out."""
+
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -134,7 +137,7 @@ def test_gradients_are_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(torch.optim.AdamW, "step", watch)
     for name, clip in {"small": 1e-3, "smaller": 1e-4, "none": 0.0}.items():
-        make_trainer(tmp_path / name, replace(REALTIME, gradient_clip=clip, steps=1, precision=precision)).train()
+        make_trainer(tmp_path / name, replace(MODERATE, gradient_clip=clip, steps=1, precision=precision)).train()
     assert norms[:2] == pytest.approx([1e-3, 1e-4], rel=1e-3)
     assert norms[2] > 1e-2
 
@@ -142,8 +145,8 @@ def test_gradients_are_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("f16", 0.01)])
 def test_lower_precision_stays_near_float32(tmp_path: Path, precision: str, tolerance: float) -> None:
     """Losses of six steps, relative to those at float32; the weights stay float32."""
-    exact = make_trainer(tmp_path / "f32").train()
-    mixed = make_trainer(tmp_path / precision, replace(REALTIME, precision=precision)).train()
+    exact = make_trainer(tmp_path / "f32", MODERATE).train()
+    mixed = make_trainer(tmp_path / precision, replace(MODERATE, precision=precision)).train()
     for one, other in zip(exact.history, mixed.history, strict=True):
         assert one["total"] != other["total"]
         assert other["total"] == pytest.approx(one["total"], rel=tolerance)
@@ -249,6 +252,23 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path: Path, monkeypatch
         save_checkpoint(path, {"recipe": {}, "ema": {}, "step": 2})
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_the_preview_of_a_recurrent_net_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its frames is painted over the painting of the one before, as in use."""
+    shown: list[torch.Tensor] = []
+    monkeypatch.setattr(loop.Logbook, "preview", lambda self, step, frames: shown.append(frames))
+    trainer = make_trainer(tmp_path / "run", replace(RECIPES["realtime, recurrent"], steps=1))
+    weight = trainer._network.get_submodule("recall.conv").weight
+    weight.data[:] = 0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))  # type: ignore[union-attr,operator]
+    result = trainer.train()
+    frames, net, previous = torch.rand(4, 3, 32, 48, generator=torch.Generator().manual_seed(8)), result.net, None
+    assert len(shown) == 1
+    with torch.no_grad():
+        for frame, painted in zip(frames.split(1), shown[0].split(1), strict=True):
+            previous = net(frame, previous=previous)
+            torch.testing.assert_close(painted, previous, rtol=1e-4, atol=1e-5)
+        assert (net(frames[3:]) - shown[0][3:]).abs().max() > 0.01
 
 
 def test_a_full_disk_at_the_preview(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

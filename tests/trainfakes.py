@@ -36,6 +36,7 @@ REALTIME = RealtimeRecipe(channels=8, **COMMON)
 JOHNSON = JohnsonRecipe(width=4, **COMMON)
 RECIPES: dict[str, Recipe] = {
     "realtime": REALTIME,
+    "realtime, recurrent": RealtimeRecipe(channels=8, recurrent=True, **COMMON),
     "johnson, instance": JOHNSON,
     "johnson, batch": JohnsonRecipe(width=4, normalization="batch", **COMMON),
     "reconet, instance": ReconetRecipe(width=4, normalization="instance", **COMMON),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 _WIDE = 120
 """Columns of a terminal from which on a method is told side by side."""
+
+_OF_SOME = ("recurrent",)
+"""Options that are fields of some recipes alone."""
 
 app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -95,6 +100,10 @@ def _verb(kind: type[Recipe]) -> Callable[..., None]:
         resume: Annotated[
             bool, typer.Option("--resume", help="Go on from OUT.run/checkpoint.pt, by the recipe that it holds.")
         ] = False,
+        recurrent: Annotated[
+            bool,
+            typer.Option("--recurrent", help="Let the net see its last painting; it learns from pairs of frames then."),
+        ] = False,
         title: Annotated[str | None, typer.Option("--title", help="Title for the card.")] = None,
         seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random numbers.")] = None,
         vgg: Annotated[Path | None, typer.Option("--vgg", envvar="ALLAPRIMA_VGG", help="VGG16 weights.")] = None,
@@ -118,6 +127,7 @@ def _verb(kind: type[Recipe]) -> Callable[..., None]:
             "exclude": tuple(exclude) if exclude else None,
             "steps": 0 if minutes else steps or None,
             "init": init,
+            "recurrent": recurrent or None,
             "title": title,
             "seed": seed,
         }
@@ -164,6 +174,10 @@ def _verb(kind: type[Recipe]) -> Callable[..., None]:
         if stop.is_set():
             raise typer.Exit(128 + stop.signal_number)
 
+    # A verb has no option for a field that its recipe hasn't.
+    signature, fields = inspect.signature(train, eval_str=True), {field.name for field in dataclasses.fields(kind)}
+    theirs = [option for name, option in signature.parameters.items() if name not in _OF_SOME or name in fields]
+    train.__signature__ = signature.replace(parameters=theirs)  # type: ignore[attr-defined]
     return train
 
 

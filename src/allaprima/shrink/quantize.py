@@ -30,7 +30,7 @@ from ..engine import Placement, load_engine
 from ..errors import SinkError, StyleError, UsageError
 from ..failure import Failure
 from ..frame import Pixels
-from ..measure.quality.differences import engine_differences
+from ..measure.quality.differences import engine_differences, painted_fully
 from ..style import Style, write_style
 from .frames import FRAMES, SHORT_SIDE, Frames, gather_frames
 
@@ -41,6 +41,8 @@ PERCENTILE = 99.99
 Covering all of them leaves paintings 1.6 times as far from the float style: few values are large, and the first layers
 need fine steps.
 """
+_STRENGTHS = (1.0, 1.0, 0.5, 0.0)
+"""That a style with such an input is calibrated at, in turn: most of all at full strength, but for the whole range."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def quantize_style(
     saturate in ONNX Runtime; the card says what was measured where it was made.
 
     Args:
-        style: takes the picture alone, of any size.
+        style: takes the picture, of any size, and how strongly to paint, if anything.
         content: folders of pictures, clips and built-in scenes to calibrate with.
         out: ``NAME.int8.onnx``; None writes it beside the style, where it is looked up.
         keep: names of convolutions to leave in float.
@@ -106,7 +108,7 @@ def quantize_style(
         say: is told what comes next.
 
     Raises:
-        StyleError: the style is quantized already, has inputs beside the picture or a fixed size, or nothing in it can
+        StyleError: the style is quantized already, has a memory, a second picture or a fixed size, or nothing in it can
             be quantized.
         UsageError: ``out`` is no name that would be found, or ``keep`` names no convolution.
         SourceError: there is nothing to calibrate with.
@@ -150,8 +152,8 @@ def quantize_style(
 def _check(style: Style, path: Path, *, overwrite: bool) -> None:
     if style.card.parent_sha256:
         raise StyleError(f"{style.path.name} is quantized already: name the float style it was made from")
-    if style.card.inputs != ("image",) or style.fixed_size or not style.card.pads:
-        raise StyleError(f"can't quantize {style.path.name}: it must take the picture alone, of any size")
+    if not {"image"} <= set(style.card.inputs) <= {"image", "strength"} or style.fixed_size or not style.card.pads:
+        raise StyleError(f"can't quantize {style.path.name}: it must take one picture of any size, and no memory")
     if not path.name.endswith(SUFFIX) or path.name == SUFFIX:
         raise UsageError(f"--out must end in {SUFFIX}, by which an int8 file is found, not '{path.name}'")
     if not path.parent.is_dir():
@@ -177,8 +179,9 @@ def _divide(style: Style, keep: Sequence[str]) -> tuple[list[str], list[str]]:
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     """Frames one by one, as the float graph takes them."""
 
-    def __init__(self, frames: Sequence[Pixels], white: int) -> None:
-        self._frames, self._white = frames, white
+    def __init__(self, frames: Sequence[Pixels], style: Style) -> None:
+        self._frames, self._white = frames, style.card.value_range
+        self._takes_strength = "strength" in style.card.inputs
         self._next, self._stop = 0, len(frames)
 
     def __len__(self) -> int:
@@ -191,9 +194,12 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         if self._next >= self._stop:
             return None
         pixels = self._frames[self._next]
-        self._next += 1
         planes = pixels.astype(np.float32).transpose(2, 0, 1)[np.newaxis] * np.float32(self._white / 255)
-        return {"image": np.ascontiguousarray(planes)}
+        feeds = {"image": np.ascontiguousarray(planes)}
+        if self._takes_strength:
+            feeds["strength"] = np.array([_STRENGTHS[self._next % len(_STRENGTHS)]], np.float32)
+        self._next += 1
+        return feeds
 
 
 def _quantize(style: Style, frames: Sequence[Pixels], layers: list[str], folder: Path) -> ModelProto:
@@ -214,7 +220,7 @@ def _quantize(style: Style, frames: Sequence[Pixels], layers: list[str], folder:
         quantize_static(
             model,
             written,
-            _Reader(frames, style.card.value_range),
+            _Reader(frames, style),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Relu"],
             nodes_to_quantize=[*layers, *activations],
@@ -240,6 +246,6 @@ def _quantize(style: Style, frames: Sequence[Pixels], layers: list[str], folder:
 
 
 def _differences(style: Style, made: Style, frames: Frames) -> dict[str, dict[str, float] | str]:
-    painter = load_engine(style, Placement("onnxruntime", "f32"), frames.held_out[0].shape[:2])
-    expected = [next(iter(painter.run({"image": pixels[np.newaxis]}).values()))[0] for pixels in frames.held_out]
+    engine = load_engine(style, Placement("onnxruntime", "f32"), frames.held_out[0].shape[:2])
+    expected = [painted_fully(style, engine, pixels) for pixels in frames.held_out]
     return engine_differences(made, frames.held_out, expected)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .networks.layers import Recall, StrengthShift
+
 
 class StyleNetwork(nn.Sequential):
     """Picture in, painting out: float N×3×H×W RGB in [0, 1], any H and W ≥ 16.
@@ -31,22 +33,62 @@ class StyleNetwork(nn.Sequential):
         self.stride, self.margin = stride, margin
         self._features = features
 
-    def forward(self, image: Tensor) -> Tensor:
-        """The painting."""
-        return self.paint_with_features(image)[0]
+    @property
+    def takes_strength(self) -> bool:
+        """Whether it paints as strongly as it is told."""
+        return any(isinstance(layer, StrengthShift) for layer in self.children())
 
-    def paint_with_features(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
+    @property
+    def takes_previous(self) -> bool:
+        """Whether it looks at the painting before."""
+        return any(isinstance(layer, Recall) for layer in self.children())
+
+    def optional_weights(self) -> dict[str, Tensor]:
+        """By name, those of the layers that take something beside the picture.
+
+        In a fresh network they change no painting of full strength from nothing before, so that a net trained without
+        such a layer can go on with it.
+        """
+        return {
+            f"{name}.{weight}": value
+            for name, layer in self.named_children()
+            if isinstance(layer, StrengthShift | Recall)
+            for weight, value in layer.state_dict().items()
+        }
+
+    def forward(self, image: Tensor, strength: Tensor | None = None, previous: Tensor | None = None) -> Tensor:
+        """The painting. What the network doesn't take, it doesn't look at.
+
+        Args:
+            image: the picture.
+            strength: how strongly to paint each picture, float N, 0 to 1; None: in full.
+            previous: the paintings before, like the picture; black, or None, where there was none.
+        """
+        return self.paint_with_features(image, strength, previous)[0]
+
+    def paint_with_features(
+        self, image: Tensor, strength: Tensor | None = None, previous: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """The painting, and the encoder's feature maps, N×C×H/stride×W/stride; None where no layer is named for them.
 
         The maps are of the padded picture: for sides that are multiples of the stride, and no margin, of the picture.
         """
         height, width = image.shape[-2:]
-        before, stride = self.margin, self.stride
-        after_x, after_y = before + -width % stride, before + -height % stride
-        x = F.pad(image, (before, after_x, before, after_y), mode="reflect") if before or after_x or after_y else image
-        maps = None
+        x, maps = self._pad(image), None
         for name, layer in self.named_children():
-            x = layer(x)
+            if isinstance(layer, StrengthShift):
+                x = x if strength is None else layer(x, strength)
+            elif isinstance(layer, Recall):
+                x = x if previous is None else layer(x, self._pad(previous))
+            else:
+                x = layer(x)
             if name == self._features:
                 maps = x
+        before = self.margin
         return x[..., before : before + height, before : before + width], maps
+
+    def _pad(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        before, stride = self.margin, self.stride
+        amounts = (before, before + -width % stride, before, before + -height % stride)
+        return F.pad(image, amounts, mode="reflect") if any(amounts) else image

@@ -17,11 +17,12 @@ from torch import nn
 from ..errors import TrainingError
 from ..graph import constant, crop_like, pad_to_stride
 from .network import StyleNetwork
-from .networks.layers import Affine, ClampWhenPainting, DepthToSpace, Residual, SpaceToDepth
+from .networks.layers import Affine, ClampWhenPainting, DepthToSpace, Recall, Residual, SpaceToDepth, StrengthShift
 from .networks.normalization import FilterResponseNorm, SynchronizedBatchNorm, ThresholdedLinear
 
 OPSET = 18
 _PRODUCER = "allaprima"
+_PREVIOUS = "previous_padded"
 
 
 class _Chain:
@@ -46,11 +47,19 @@ class _Chain:
 def build_graph(network: StyleNetwork) -> ModelProto:
     """The network as it paints in eval mode, with the padding and the crop inside; ``image`` to ``stylized``.
 
+    A network that can be told how strongly to paint has an input ``strength``: float32, 1, from 0 to 1. One that looks
+    at the painting before has an input ``previous``, which is padded as the picture is.
+
     Raises:
         TrainingError: a layer, or a setting of one, that can't be written.
     """
     chain = _Chain()
     pad_nodes, pad_constants = pad_to_stride("image", "padded", network.stride, margin=network.margin)
+    if network.takes_previous:
+        nodes, constants = pad_to_stride(
+            "previous", _PREVIOUS, network.stride, margin=network.margin, prefix="previous_"
+        )
+        pad_nodes, pad_constants = [*pad_nodes, *nodes], [*pad_constants, *constants]
     crop_nodes, crop_constants = crop_like(_write_all(network, chain, "", "padded"), "stylized")
     weights = [
         numpy_helper.from_array(value.detach().cpu().float().contiguous().numpy(), name)
@@ -58,10 +67,15 @@ def build_graph(network: StyleNetwork) -> ModelProto:
         if value.is_floating_point()
     ]
     shape: list[str | int | None] = ["N", 3, "H", "W"]
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)]
+    if network.takes_strength:
+        inputs.append(helper.make_tensor_value_info("strength", TensorProto.FLOAT, [1]))
+    if network.takes_previous:
+        inputs.append(helper.make_tensor_value_info("previous", TensorProto.FLOAT, shape))
     graph = helper.make_graph(
         [*pad_nodes, *chain.nodes, *crop_nodes],
         "style",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        inputs,
         [helper.make_tensor_value_info("stylized", TensorProto.FLOAT, shape)],
         [*weights, *pad_constants, *crop_constants, *chain.constants.values()],
     )
@@ -72,7 +86,7 @@ def build_graph(network: StyleNetwork) -> ModelProto:
     return model
 
 
-def _write_all(layers: nn.Sequential, chain: _Chain, prefix: str, x: str) -> str:
+def _write_all(layers: nn.Module, chain: _Chain, prefix: str, x: str) -> str:
     for name, layer in layers.named_children():
         # By exact type: a subclass may compute something else.
         write = _WRITERS.get(type(layer))
@@ -88,6 +102,10 @@ def _sequential(layer: nn.Sequential, chain: _Chain, name: str, x: str) -> str:
 
 def _residual(layer: Residual, chain: _Chain, name: str, x: str) -> str:
     return chain.node("Add", [x, _write_all(layer, chain, f"{name}.", x)], name)
+
+
+def _recall(layer: Recall, chain: _Chain, name: str, x: str) -> str:
+    return chain.node("Add", [x, _write_all(layer, chain, f"{name}.", _PREVIOUS)], name)
 
 
 def _convolution(layer: nn.Conv2d, chain: _Chain, name: str, x: str) -> str:
@@ -156,6 +174,11 @@ def _affine(layer: Affine, chain: _Chain, name: str, x: str) -> str:
     return x
 
 
+def _strength_shift(_: StrengthShift, chain: _Chain, name: str, x: str) -> str:
+    missing = chain.node("Sub", ["strength", chain.constant("full_strength", [1.0])], f"{name}.missing")
+    return chain.node("Add", [x, chain.node("Mul", [f"{name}.weight", missing], f"{name}.shift")], name)
+
+
 def _space_to_depth(layer: SpaceToDepth, chain: _Chain, name: str, x: str) -> str:
     return chain.node("SpaceToDepth", [x], name, blocksize=layer.block)
 
@@ -175,6 +198,7 @@ def _plain(operator: str) -> Callable[[nn.Module, _Chain, str, str], str]:
 _WRITERS: Mapping[type[nn.Module], Callable[[Any, _Chain, str, str], str]] = {
     nn.Sequential: _sequential,
     Residual: _residual,
+    Recall: _recall,
     nn.Conv2d: _convolution,
     nn.InstanceNorm2d: _instance_norm,
     SynchronizedBatchNorm: _batch_norm,
@@ -185,6 +209,7 @@ _WRITERS: Mapping[type[nn.Module], Callable[[Any, _Chain, str, str], str]] = {
     nn.Tanh: _plain("Tanh"),
     nn.Upsample: _upsample,
     Affine: _affine,
+    StrengthShift: _strength_shift,
     SpaceToDepth: _space_to_depth,
     DepthToSpace: _depth_to_space,
     ClampWhenPainting: _clamp,

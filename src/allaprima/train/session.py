@@ -150,7 +150,7 @@ def starting_network(recipe: Recipe, data: Path | None) -> StyleNetwork:
     """A fresh network, or one with the weights that the recipe's ``init`` names, a style or a checkpoint.
 
     Raises:
-        TrainingError: ``init`` holds a network of another method or size.
+        TrainingError: ``init`` holds a network of another method or size, or with more inputs.
     """
     network = method_class(recipe.method).network(recipe)
     if not recipe.init:
@@ -166,7 +166,9 @@ def starting_network(recipe: Recipe, data: Path | None) -> StyleNetwork:
 
         weights = weights_from_style(str(path) if path.exists() else recipe.init, recipe.method)
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict({**network.optional_weights(), **weights})
     except RuntimeError as error:
-        raise TrainingError(f"--init {recipe.init} holds a network of another size than the recipe's") from error
+        raise TrainingError(
+            f"--init {recipe.init} holds a network of another size, or with more inputs, than the recipe's"
+        ) from error
     return network

@@ -241,8 +241,11 @@ class Trainer:
     def _preview(self, logbook: Logbook | None) -> None:
         if logbook is None:
             return
+        frames: list[Tensor] = []
         with torch.no_grad():
-            frames = [self._ema(frame.to(self._fabric.device)).float() for frame in torch.split(self._run.preview, 1)]
+            for frame in torch.split(self._run.preview, 1):
+                previous = frames[-1] if frames else None
+                frames.append(self._ema(frame.to(self._fabric.device), previous=previous).float())
         with self._writing():
             logbook.preview(self._step, torch.cat(frames))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...engine import load_engine
+from ...engine import Engine, load_engine, silent_inputs
 from ...errors import EngineError
 from ...frame import Pixels
 from ...placement import candidates
@@ -19,7 +19,7 @@ def engine_differences(
     """By how much the painting of a style file differs from the expected one, by engine and precision, on the CPU.
 
     Args:
-        style: takes the picture alone.
+        style: takes the picture, and how strongly to paint, if anything: that is 1 here.
         pictures: uint8 H×W×3, at least one; sizes may differ.
         expected: their paintings, uint8 H×W×3.
 
@@ -31,7 +31,7 @@ def engine_differences(
     for placement in candidates(style, device="cpu"):
         try:
             engine = load_engine(style, placement, pictures[0].shape[:2])
-            painted = [next(iter(engine.run({"image": picture[np.newaxis]}).values()))[0] for picture in pictures]
+            painted = [painted_fully(style, engine, picture) for picture in pictures]
         except EngineError as error:  # a precision that this machine doesn't compute
             found[str(placement)] = str(error)
             continue
@@ -43,3 +43,10 @@ def engine_differences(
             figures["psnr"] = round(float(10 * np.log10(255**2 / square)), 2)
         found[str(placement)] = figures
     return found
+
+
+def painted_fully(style: Style, engine: Engine, picture: Pixels) -> Pixels:
+    """A picture, uint8 H×W×3, painted at full strength by an engine that holds the style."""
+    feeds = {**silent_inputs(style, picture.shape[:2]), "image": picture[np.newaxis]}
+    painting: Pixels = next(iter(engine.run(feeds).values()))[0]
+    return painting

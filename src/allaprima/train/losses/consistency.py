@@ -52,23 +52,28 @@ def second_view(
         brightness: largest relative change of brightness.
         noise: standard deviation of the largest Gaussian noise, of 1.
     """
-    count, colors, height, width = image.shape
+    count, _, height, width = image.shape
     theta = torch.eye(2, 3).repeat(count, 1, 1)
-    gain, grain = torch.ones(count, 1, 1, 1), torch.empty(count, colors, height, width)
     unit = torch.tensor([2.0 / width, 2.0 / height])
     for sample, generator in enumerate(generators):
         theta[sample, :, 2] = _uniform(generator, 2) * shift * unit
         bend = _uniform(generator, 2, 2) * affine
         if torch.rand((), generator=generator) < 0.5:
             theta[sample, :, :2] += bend
+    grid = F.affine_grid(theta, [count, 3, height, width], align_corners=False).to(image.device)
+    moved = relit(warp(image, grid), generators, brightness=brightness, noise=noise)
+    valid = (grid.abs() <= 1).all(-1).unsqueeze(1).to(image.dtype)
+    return View(moved, grid, valid)
+
+
+def relit(image: Tensor, generators: Sequence[torch.Generator], *, brightness: float, noise: float) -> Tensor:
+    """Pictures, N×3×H×W, a little brighter or darker and noisy, in [0, 1]; arguments as for :func:`second_view`."""
+    gain, grain = torch.ones(len(image), 1, 1, 1), torch.empty(image.shape)
+    for sample, generator in enumerate(generators):
         gain[sample] += _uniform(generator, 1, 1, 1) * brightness
         sigma = torch.rand((), generator=generator) * noise
-        grain[sample] = torch.randn(colors, height, width, generator=generator) * sigma
-
-    grid = F.affine_grid(theta, [count, 3, height, width], align_corners=False).to(image.device)
-    moved = warp(image, grid) * gain.to(image.device) + grain.to(image.device)
-    valid = (grid.abs() <= 1).all(-1).unsqueeze(1).to(image.dtype)
-    return View(moved.clamp(0, 1), grid, valid)
+        grain[sample] = torch.randn(image.shape[1:], generator=generator) * sigma
+    return (image * gain.to(image.device) + grain.to(image.device)).clamp(0, 1)
 
 
 def consistency_loss(first: Tensor, second: Tensor, view: View) -> Tensor:

@@ -19,17 +19,22 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 def warp_by_flow(image: Tensor, flow: Tensor) -> Tensor:
     """What ``image`` shows at p + flow(p), at p: bilinear; beyond the border, the border's pixels.
 
-    Pixel x has its center at x + ½, so that its place in ``grid_sample`` is (2x + 1) / W − 1.
-
     Args:
         image: float32 N×C×H×W.
         flow: float32 N×2×H×W, x and y in pixels.
     """
-    height, width = image.shape[-2:]
+    return F.grid_sample(image, flow_grid(flow), mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def flow_grid(flow: Tensor) -> Tensor:
+    """Where each pixel comes from, float32 N×H×W×2 in the coordinates of ``grid_sample``, by a flow N×2×H×W in pixels.
+
+    Pixel x has its center at x + ½, so that its place in ``grid_sample`` is (2x + 1) / W − 1.
+    """
+    height, width = flow.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
     y = torch.arange(height, device=flow.device, dtype=flow.dtype).unsqueeze(1) + flow[:, 1]
-    grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), -1)
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), -1)
 
 
 def luminance(image: Tensor) -> Tensor:

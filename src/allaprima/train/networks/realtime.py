@@ -13,25 +13,29 @@ from collections import OrderedDict
 from torch import nn
 
 from ..network import StyleNetwork
-from .layers import Affine, DepthToSpace, Residual, SpaceToDepth
+from .layers import Affine, DepthToSpace, Recall, Residual, SpaceToDepth, StrengthShift
 
 STRIDE = 4
 MARGIN = 8
 
 
-def realtime_network(channels: int, blocks: int) -> StyleNetwork:
+def realtime_network(channels: int, blocks: int, *, strength: bool, recurrent: bool = False) -> StyleNetwork:
     """A fresh network with random weights.
 
     Args:
         channels: width of the trunk.
         blocks: number of residual layers x + conv(relu(conv(x))): He et al. 2016 without normalization and without the
             activation after the sum.
+        strength: whether it is told how strongly to paint.
+        recurrent: whether it sees the painting before, by a convolution beside the first one.
     """
     pixels = 3 * STRIDE * STRIDE
     layers = {
         "center": Affine(1.0, -0.5),
         "unshuffle": SpaceToDepth(STRIDE),
         "head": nn.Conv2d(pixels, channels, 3, padding=1),
+        **({"adjust": StrengthShift(channels)} if strength else {}),
+        **({"recall": Recall(STRIDE, channels)} if recurrent else {}),
         "blocks": nn.Sequential(*(_block(channels) for _ in range(blocks))),
         "tail": nn.Conv2d(channels, pixels, 3, padding=1),
         "sigmoid": nn.Sigmoid(),

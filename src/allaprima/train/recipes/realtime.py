@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ...errors import TrainingError
 from ..recipe import About, Recipe
 
 
@@ -34,6 +35,14 @@ class RealtimeRecipe(Recipe):
     tv_weight: float = 0.05
     consistency_weight: float = 100.0
     grid_weight: float = 2000.0
+    recurrent: bool = False
+    """Whether the net sees its painting of the frame before; it is then trained on pairs of frames with true flow."""
+    recurrent_past: int = 6
+    """How often a recurrent net paints a frame over its own painting before it is asked about the next one."""
+    strength_share: float = 0.4
+    """Share of the samples that are painted at a random strength below 1; 0 trains a style without that input."""
+    photograph_weight: float = 300.0
+    """Of the squared distance from the photograph, where the strength is 0."""
 
     polish_steps: int = 200
     """How many of ``steps``, the last ones, a tenth at most, go at a rate of their own under ``polish_grid_weight``."""
@@ -44,6 +53,11 @@ class RealtimeRecipe(Recipe):
     affine: float = 0.05
     brightness: float = 0.05
     noise: float = 0.02
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.strength_share > 1:
+            raise TrainingError(f"recipe field 'strength_share' must be 0 to 1, not {self.strength_share}")
 
     def polish_from(self, steps: int) -> int:
         """The step at which polishing begins in a run of ``steps``."""
