@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 from adapters import StyleFile
-from document import figure, table
+from document import figure, table, with_section
 from net_alone import nets_alone
 from peers import write
 
 from allaprima.comparison.mosaic import Heading, Mosaic, View
-from allaprima.errors import AllaprimaError, UsageError
+from allaprima.errors import AllaprimaError
 from allaprima.frame import Frame, Pixels
 from allaprima.measure.machine import describe_machine
 from allaprima.measure.quality.evaluation import Subject, evaluate
@@ -41,7 +41,6 @@ SIZE = (540, 720)
 """(height, width) of the nets alone."""
 _ROUNDS = 8
 _PER_ROW = 3
-_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 _COLUMNS = (
     ("style score ↓", "style_score", 2),
     ("style ↓", "style", 3),
@@ -217,19 +216,6 @@ def figures(found: Mapping[str, Any], image: str, command: str) -> str:
     )
 
 
-def replace_figures(page: str, text: str) -> str:
-    """The page with new figures between its marks.
-
-    Raises:
-        UsageError: it has no marks.
-    """
-    head, mark, rest = page.partition(_BEGIN)
-    _, end, tail = rest.partition(_END)
-    if not mark or not end:
-        raise UsageError(f"the page has no marks '{_BEGIN}' and '{_END}'")
-    return f"{head}{_BEGIN}\n\n{text}\n\n{_END}{tail}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, draw and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -255,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         image = options.docs.parent / "images" / f"{options.docs.stem}.jpg"
         write_picture(image, sheet(options, found), overwrite=True, quality=86)
         text = figures(found, f"images/{image.name}", found["command"])
-        write(options.docs, replace_figures(options.docs.read_text(encoding="utf-8"), text))
+        write(options.docs, with_section(options.docs.read_text(encoding="utf-8"), "figures", text))
     except AllaprimaError as error:
         print(f"gallery.py: {error}", file=sys.stderr)
         return error.exit_code
