@@ -247,6 +247,23 @@ def test_optional_weights_are_those_that_a_plain_network_has_not() -> None:
     assert plain.optional_weights() == johnson_network(4, 1, "batch").optional_weights() == {}
 
 
+def test_instance_statistics_against_float64() -> None:
+    """Mean and deviation over each picture's and channel's own places, biased. With a painting's statistics for weights
+    this is AdaIN (Huang and Belongie 2017, equation 8): σ(y)·(x − μ(x)) / σ(x) + μ(y)."""
+    norm, _ = normalization_and_activation("instance", 3)
+    assert isinstance(norm, nn.InstanceNorm2d)
+    x, y = 4 + 3 * noise(2, 3, 5, 7), 2 * noise(1, 3, 4, 6, seed=1, dtype=torch.float64) - 1
+    style_mean = y.mean((0, 2, 3))
+    style_deviation = (y - style_mean.view(1, 3, 1, 1)).square().mean((0, 2, 3)).sqrt()
+    norm.weight.data, norm.bias.data = style_deviation.float(), style_mean.float()
+    exact = x.double()
+    mean = exact.mean((2, 3), keepdim=True)
+    deviation = ((exact - mean).square().mean((2, 3), keepdim=True) + norm.eps).sqrt()
+    expected = style_deviation.view(1, 3, 1, 1) * (exact - mean) / deviation + style_mean.view(1, 3, 1, 1)
+    torch.testing.assert_close(norm(x).double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(norm(x).double().mean((2, 3)), style_mean.expand(2, 3), rtol=1e-4, atol=1e-4)
+
+
 def test_filter_response_norm_by_hand() -> None:
     """Of 3 and 4, ν² is 12.5; γ and β are each channel's own."""
     norm = FilterResponseNorm(2, eps=0.5)
