@@ -4,15 +4,15 @@ One step: a batch of crops x and a second view x' of each; y = net(x), y' = net(
 consistency of the pair; flat fields must come out without a grid.
 
 A recurrent net also sees the painting before, and is trained on frames with true flow, which it doesn't need in use:
-Gupta et al. 2017, "Characterizing and Improving Stability in Neural Style Transfer", section 4. Of two frames x and x',
+Gupta et al. 2017, "Characterizing and Improving Stability in Neural Style Transfer". Of two frames x and x',
 y = net(x, nothing) is painted; x again and again, each time over the last painting; and at the end y₁ = net(x, the last
 one) and y' = net(x', y₁), with the gradient through these two. Content and style are asked of y and y', consistency of
 y' and of y₁ moved along the flow. Unlike there, a frame that stands still is the past, since what a net does to a
 painting it does again in every frame; and x' is re-lit and noisy, so that a change of light alone changes no strokes.
 
 A share of the samples is painted at a random strength s below 1. The style's weight of a sample is multiplied by s,
-which the net is told: Babaeizadeh and Ghiasi 2018, "Adjustable Real-time Style Transfer", section 3, in one number
-instead of one for each layer. Beside the style stands the photograph itself, by 1 − s, so that 0 is the photograph.
+which the net is told: Babaeizadeh and Ghiasi 2018, "Adjustable Real-time Style Transfer", in one number instead of
+one for each layer. Beside the style stands the photograph itself, by 1 − s, so that 0 leads to the photograph.
 """
 
 from __future__ import annotations
