@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .byte_pictures import with_byte_pictures
 from .errors import EngineError, StyleError, UsageError
-from .graph import with_byte_pictures
 from .style import Style
 
 Feeds = Mapping[str, NDArray[Any]]

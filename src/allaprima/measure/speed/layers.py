@@ -17,7 +17,7 @@ from onnx import ModelProto
 
 from ...engine import Feeds, silent_inputs
 from ...errors import EngineError
-from ...graph import with_byte_pictures
+from ...byte_pictures import with_byte_pictures
 from ...placement import probe_picture
 from ...style import Style
 
