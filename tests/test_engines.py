@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nets
@@ -111,6 +112,18 @@ def test_results_are_the_callers_to_keep(placement: Placement, tmp_path: Path) -
 
 
 @exact
+def test_threads_run_an_engine_at_the_same_time(placement: Placement, tmp_path: Path) -> None:
+    """Each thread gets the painting of its own picture."""
+    engine = load_engine(nets.style_of(tmp_path, nets.negative()), placement, nets.SIZE, 2, 2)
+    pictures = [nets.photograph(seed=seed) for seed in range(24)]
+    with ThreadPoolExecutor(4) as pool:
+        paintings = pool.map(lambda pixels: engine.run({"image": pixels[np.newaxis]})["stylized"][0], pictures)
+        assert all(
+            np.array_equal(painting, 255 - picture) for painting, picture in zip(paintings, pictures, strict=True)
+        )
+
+
+@exact
 def test_takes_rows_that_are_not_contiguous(placement: Placement, tmp_path: Path) -> None:
     """A view with steps, as cropping and mirroring make it."""
     engine = load(nets.style_of(tmp_path, nets.negative()), placement)
@@ -142,10 +155,10 @@ def test_foreign_stride(placement: Placement, stride: int, tmp_path: Path) -> No
 
 @exact
 def test_a_size_that_the_net_cannot_paint_is_an_engine_error(placement: Placement, tmp_path: Path) -> None:
-    """A foreign net whose stride was not declared gets a message, not a crash."""
+    """A foreign net whose stride was declared wrongly gets a message, not a crash."""
     path = nets.write_foreign(tmp_path / "f.onnx", nets.in_blocks(8))
     with pytest.raises(EngineError) as caught:
-        engine = load(Style.open(path, Declaration(1)), placement, (25, 31))
+        engine = load(Style.open(path, Declaration(1, 1)), placement, (25, 31))
         engine.run({"image": nets.photograph(25, 31)[np.newaxis]})
     assert "\n" not in str(caught.value)
 

@@ -41,7 +41,7 @@ def fake_engines(monkeypatch: pytest.MonkeyPatch, grays: dict[Placement, int], f
             now[0] += 0.1 if self.placement == fastest else 0.2
             return super().run(feeds)
 
-    def load(style: Style, placement: Placement, size: tuple[int, int], threads: int = 0) -> Engine:
+    def load(style: Style, placement: Placement, size: tuple[int, int], threads: int = 0, at_once: int = 1) -> Engine:
         if placement not in grays:
             raise EngineError("not here")
         return Timed(placement, grays[placement])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from .stylizer import DEFAULT_COHERENCE, Stylizer, with_colors_of
 
 _BAND = 256
 """Rows."""
+_AT_ONCE = 2
+"""Frames that are painted at a time: one thread's work fills the gaps of another's."""
 
 
 def _painter(style: Style | str | os.PathLike[str] | Painter, options: dict[str, Any]) -> Painter:
@@ -121,8 +124,10 @@ def stylize_video(
         AllaprimaError: nothing was painted; the message says why and what to do.
     """
     painter = _painter(style, options)
+    if checked_every(paint_every) == 1 and not painter.memory:
+        painter = painter.several(_AT_ONCE)
     stylizer = Stylizer(painter, coherence=coherence, keep_colors=keep_colors, size=size, work_size=work_size)
-    way = _way(painter, stylizer, paint_every, keep_colors=keep_colors, work_size=work_size)
+    way, painting = _way(painter, stylizer, paint_every, work_size)
     with open_source(os.fspath(source), start=start, end=end) as opened:
         width, height = stylizer.output_size(opened.info)
         info = opened.info.resized(width, height)
@@ -133,24 +138,25 @@ def stylize_video(
         except BaseException:
             sink.abandon()
             raise
-        result = run(opened, stylizer, sink, way=way, on_frame=on_frame, stop=stop)
+        result = run(opened, painting, sink, way=way, on_frame=on_frame, stop=stop)
     result.placement = placement
     result.notes = (*opened.info.notes, *result.sink.notes)
     return result
 
 
-def _way(painter: Painter, stylizer: Stylizer, paint_every: Every, *, keep_colors: bool, work_size: int | None) -> Way:
-    """How the stylizer goes over the frames."""
+def _way(painter: Painter, stylizer: Stylizer, paint_every: Every, work_size: int | None) -> tuple[Way, Stylizer]:
+    """How to go over the frames, and who paints them on that way."""
     if checked_every(paint_every) == 1:
-        return map
-    memory = sorted(name for name in painter.style.card.inputs if name == "previous" or name.startswith("state."))
-    if memory:
+        return (map if painter.memory else lambda paint, frames: stylizer.overlapped(frames, _AT_ONCE)), stylizer
+    if painter.memory:
         raise UsageError(
-            f"style '{painter.style.name}' remembers the frame before ({', '.join(memory)}), so it must paint each:"
-            " leave out --paint-every"
+            f"style '{painter.style.name}' remembers the frame before ({', '.join(painter.memory)}), so it must paint"
+            " each: leave out --paint-every"
         )
-    patches = Patches(painter, keep_colors=keep_colors, work_size=work_size)
-    return Upsampler(paint_every, patches, follow=stylizer.follow).paint
+    inner = stylizer.inner()
+    patches = Patches(painter if work_size is None else painter.for_work_size()[0])
+    upsampler = Upsampler(paint_every, patches, follow=inner.follow)
+    return (lambda paint, frames: stylizer.around(partial(upsampler.paint, paint), frames)), inner
 
 
 __all__ = ["raise_if_partial", "stylize_image", "stylize_picture_file", "stylize_video"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Placement:
 class Engine(ABC):
     """One loaded graph. Pictures go in and come out as uint8 N×H×W×3; other inputs as the graph declares them.
 
+    Threads may run it at the same time, with pictures of one size.
+
     Loading raises :class:`~allaprima.errors.EngineError` when the graph would not run exactly as the placement says.
     """
 
@@ -47,7 +50,9 @@ class Engine(ABC):
         """Outputs by name. The arrays are the caller's to keep."""
 
 
-def load_engine(style: Style, placement: Placement, size: tuple[int, int], threads: int = 0) -> Engine:
+def load_engine(
+    style: Style, placement: Placement, size: tuple[int, int], threads: int = 0, at_once: int = 1
+) -> Engine:
     """Load a style exactly as placed.
 
     Args:
@@ -55,6 +60,7 @@ def load_engine(style: Style, placement: Placement, size: tuple[int, int], threa
         placement: engine, precision, device.
         size: (height, width) of the pictures to come; another size may be fed, at the cost of compiling again.
         threads: of the engine on the CPU; 0 takes all cores.
+        at_once: how many threads will run it at a time; each gets its share of the engine's.
 
     Raises:
         EngineError: the engine is missing or can't do it; the message holds the reason and the fix.
@@ -76,11 +82,12 @@ def load_engine(style: Style, placement: Placement, size: tuple[int, int], threa
         from .engines.onnxruntime_engine import OnnxRuntimeEngine
 
         side = max(_PROBE_SIDE, stride)
-        return OnnxRuntimeEngine(data, placement, threads, silent_inputs(chosen, chosen.fixed_size or (side, side)))
+        each = -(-(threads or os.cpu_count() or 1) // at_once)
+        return OnnxRuntimeEngine(data, placement, each, silent_inputs(chosen, chosen.fixed_size or (side, side)))
     if placement.engine == "openvino":
         from .engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(data, placement, size, threads)
+        return OpenVinoEngine(data, placement, size, threads, at_once)
     raise UsageError(f"unknown engine '{placement.engine}'; known: auto, {', '.join(ENGINES)}")
 
 

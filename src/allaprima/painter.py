@@ -72,10 +72,13 @@ class Painter:
         1 where moving pictures to the painter's grid would be of no use: any move is carried along, the style carries
         a memory of its own that lies where the last picture lay, or it paints at a fixed size.
         """
-        alone = self.style.fixed_size is None and not any(
-            name == "previous" or name.startswith("state.") for name in self.style.card.inputs
-        )
-        return self.style.card.stride if alone else 1
+        return self.style.card.stride if self.style.fixed_size is None and not self.memory else 1
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        """Names of the inputs that carry what the style remembers of the picture before."""
+        names = self.style.card.inputs
+        return tuple(sorted(name for name in names if name == "previous" or name.startswith("state.")))
 
     @property
     def noise_gain(self) -> float:
@@ -105,6 +108,16 @@ class Painter:
         unblended = copy.copy(self)
         unblended._strength = 1.0
         return unblended, self._strength
+
+    def several(self, at_once: int) -> Painter:
+        """The same painter, for so many pictures at a time: each is painted with its share of the threads.
+
+        More are painted in the same time, since threads needn't wait for each other; each of them takes longer.
+        """
+        painter = copy.copy(self)
+        painter._options = {**self._options, "at_once": at_once}
+        painter._engine = None
+        return painter
 
     def prepare(self, height: int, width: int) -> str:
         """Get ready for pictures of one size; what will run, in words.

@@ -30,8 +30,8 @@ class FrameStylizer(Protocol):
 Way = Callable[[Callable[[Frame], Frame], Iterator[Frame]], Iterator[Frame]]
 """How a stylizer goes over frames: takes what paints one frame, and the frames; yields as many, in order.
 
-``map`` paints each of them. Another may leave some out, and may read ahead by a few frames, which then are held in
-memory beside those in the queues.
+``map`` paints each of them. Another may leave some out, or paint all of them in its own way, and may read ahead by a
+few frames, which then are held in memory beside those in the queues.
 """
 
 
@@ -53,8 +53,8 @@ class PipelineResult:
     error: BaseException | None = None
     """What ended the run early, where a part was kept."""
     painted: int | None = None
-    """Frames that the stylizer painted, those of them that were lost when the run was cut short among them; None:
-    each one that was written."""
+    """Frames that the way let the stylizer paint, those of them that were lost when the run was cut short among them;
+    None: each one that was written."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -224,7 +224,13 @@ def run(
         raise state.error
     seconds = time.perf_counter() - started
     return PipelineResult(
-        kept, written, seconds, state.busy, interrupted=interrupted, error=state.error, painted=by_stylizer
+        kept,
+        written,
+        seconds,
+        state.busy,
+        interrupted=interrupted,
+        error=state.error,
+        painted=by_stylizer or None,
     )
 
 

@@ -34,6 +34,7 @@ def open_engine(
     precision: str = "auto",
     device: str = "auto",
     threads: int = 0,
+    at_once: int = 1,
 ) -> Engine:
     """Load a style where and how the user said; what was left on ``auto`` is measured once and remembered.
 
@@ -44,6 +45,7 @@ def open_engine(
         precision: ``auto`` or one of :data:`~allaprima.engine.PRECISIONS`.
         device: ``auto`` (the CPU, unless an accelerator's provider is installed), or a device of the engine.
         threads: of the engine on the CPU; 0 takes all cores.
+        at_once: how many pictures are painted at a time; they share the threads.
 
     Raises:
         EngineError: nothing here does what was asked; every reason is in the message.
@@ -53,15 +55,15 @@ def open_engine(
             raise UsageError(f"unknown --{option} '{value}'; known: auto, {', '.join(known)}")
     found = candidates(style, engine, precision, device)
     if len(found) == 1:
-        return load_engine(style, found[0], size, threads)
+        return load_engine(style, found[0], size, threads, at_once)
     memory = _Memory()
-    key = _key(style, size, engine, precision, device, threads)
+    key = _key(style, size, engine, precision, device, threads, at_once)
     remembered = memory.recall(key)
     if remembered in found:
         # What ran yesterday may not run today: a driver or an extra may have gone.
         with contextlib.suppress(EngineError, MissingExtraError):
-            return load_engine(style, remembered, size, threads)
-    chosen, loaded = _measure(style, found, size, threads)
+            return load_engine(style, remembered, size, threads, at_once)
+    chosen, loaded = _measure(style, found, size, threads, at_once)
     memory.keep(key, chosen)
     return loaded
 
@@ -95,28 +97,29 @@ def _has_openvino() -> bool:
 
 
 def _measure(
-    style: Style, placements: list[Placement], size: tuple[int, int], threads: int
+    style: Style, placements: list[Placement], size: tuple[int, int], threads: int, at_once: int
 ) -> tuple[Placement, Engine]:
     picture = probe_picture(size)
     feeds = {**silent_inputs(style, size), "image": picture[np.newaxis]}
     reasons: list[str] = []
-    results: list[tuple[float, Placement, Engine, Pixels]] = []
+    loaded: list[tuple[Placement, Engine, Pixels]] = []
     for placement in placements:
         try:
-            engine = load_engine(style, placement, size, threads)
-            painting = next(iter(engine.run(feeds).values()))
+            engine = load_engine(style, placement, size, threads, at_once)
+            loaded.append((placement, engine, next(iter(engine.run(feeds).values()))))
         except (EngineError, MissingExtraError) as error:
             reasons.append(f"{placement}: {error}")
-            continue
-        times: list[float] = []
-        until = time.perf_counter() + _MEASURE_SECONDS
-        while not times or time.perf_counter() < until:
+    if not loaded:
+        raise EngineError("nothing here can run this style: " + "; ".join(reasons))
+    # In turn, so that what else the machine does meanwhile slows all of them alike.
+    times: list[list[float]] = [[] for _ in loaded]
+    until = time.perf_counter() + _MEASURE_SECONDS * len(loaded)
+    while not times[-1] or time.perf_counter() < until:
+        for taken, (_, engine, _) in zip(times, loaded, strict=True):
             started = time.perf_counter()
             engine.run(feeds)
-            times.append(time.perf_counter() - started)
-        results.append((float(np.median(times)), placement, engine, painting))
-    if not results:
-        raise EngineError("nothing here can run this style: " + "; ".join(reasons))
+            taken.append(time.perf_counter() - started)
+    results = [(float(np.median(taken)), *each) for taken, each in zip(times, loaded, strict=True)]
     exact = next((result[3] for result in results if result[1].precision == "f32"), None)
     if exact is None and not style.card.parent_sha256:
         exact = next(iter(load_engine(style, _REFERENCE, size, threads).run(feeds).values()))

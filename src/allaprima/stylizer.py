@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from .coherence.flow import MotionSearch, given_motion
+from .coherence.flow import LocalMotion, MotionSearch, given_motion
 from .coherence.noise import NoiseFilter
 from .coherence.phase_lock import Offset, PhaseLock, moved, moved_back
 from .coherence.strokes import StrokeMemory
@@ -47,6 +51,30 @@ class PicturePainter(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Steps:
+    """What was done to a frame before painting, to be undone, and done on, after it."""
+
+    offset: Offset
+    motion: LocalMotion | None
+    """To the last painted frame; None for the first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """A frame on its way through a stylizer."""
+
+    frame: Frame
+    whole: Pixels
+    """The frame at its full size."""
+    small: Pixels
+    """The same at the size that is painted."""
+    given: Pixels
+    """What the painter gets."""
+    steps: _Steps | None
+    """None where the painting stays as it is."""
+
+
 class Stylizer:
     """Paints the frames of one stream, in order.
 
@@ -78,7 +106,7 @@ class Stylizer:
         if not 0.0 <= coherence <= 1.0:
             raise UsageError(f"coherence must be between 0 and 1, not {coherence:g}")
         self._painter, self._share = (painter, 1.0) if work_size is None else painter.for_work_size()
-        self._keep_colors, self._size, self._work_size = keep_colors, size, work_size
+        self._coherence, self._keep_colors, self._size, self._work_size = coherence, keep_colors, size, work_size
         self._steadier = _Steadier(self._painter, coherence) if coherence > 0 else None
         self._state: State = {}
         self._before: Pixels | None = None
@@ -110,18 +138,90 @@ class Stylizer:
         Raises:
             UsageError: the work size is larger than the frame, or the frame's planes of motion aren't of its size.
         """
+        begun = self._begin(frame)
+        painting, self._state = self._painter.paint(begun.given, self._state)
+        return self._finish(begun, painting)
+
+    def overlapped(self, frames: Iterator[Frame], at_once: int) -> Iterator[Frame]:
+        """Paint frames as :meth:`stylize` does, while what goes before and after it is done for others.
+
+        For painters without a memory, that can paint several pictures at once.
+
+        Args:
+            frames: of one stream.
+            at_once: how many are painted at a time, each in a thread; so many are read ahead.
+
+        Raises:
+            UsageError: as :meth:`stylize`.
+        """
+        begun: deque[tuple[_Begun, Future[Pixels]]] = deque()
+
+        def finished() -> Frame:
+            first, painting = begun.popleft()
+            return self._finish(first, painting.result())
+
+        with ThreadPoolExecutor(at_once, "allaprima-paint") as painting:
+            for frame in frames:
+                following = self._begin(frame)
+                changed = not begun or begun[-1][0].given.shape != following.given.shape
+                while begun and (changed or len(begun) == at_once):
+                    yield finished()
+                future = painting.submit(self._paint_alone, following.given)
+                if changed:
+                    future.exception()  # an engine is loaded for a new size before several threads ask for it
+                begun.append((following, future))
+            while begun:
+                yield finished()
+
+    def _paint_alone(self, pixels: Pixels) -> Pixels:
+        return self._painter.paint(pixels, {})[0]
+
+    def _begin(self, frame: Frame) -> _Begun:
         whole, pixels = self._take(frame)
-        if self._steadier:
-            painting, self._state = self._steadier.paint(frame, pixels, self._state)
-        else:
-            painting, self._state = self._painter.paint(pixels, self._state)
-        if pixels is not whole:
-            painting = refine(painting, pixels, whole)
+        if self._steadier is None or self._state:  # what the painter remembers lies where the last frame lay
+            return _Begun(frame, whole, pixels, pixels, None)
+        return _Begun(frame, whole, pixels, *self._steadier.begin(frame, pixels))
+
+    def _finish(self, begun: _Begun, painting: Pixels) -> Frame:
+        if self._steadier and begun.steps:
+            painting = self._steadier.finish(painting, begun.steps, keep=not self._state)
+        return begun.frame.with_pixels(self._brought_back(painting, begun.small, begun.whole))
+
+    def inner(self) -> Stylizer:
+        """Who paints the frames that :meth:`around` brings to the size that is painted."""
+        return Stylizer(self._painter, coherence=self._coherence)
+
+    def around(self, way: Callable[[Iterator[Frame]], Iterator[Frame]], frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Bring frames to the size that is painted, and what becomes of them there back to full size and color.
+
+        Args:
+            way: goes over frames of the size that is painted; yields as many, painted or not, in order.
+            frames: of one stream.
+
+        Raises:
+            UsageError: as :meth:`stylize`.
+        """
+        taken: deque[tuple[Frame, Pixels, Pixels]] = deque()
+
+        def arriving() -> Iterator[Frame]:
+            for frame in frames:
+                whole, small = self._sized(frame)
+                taken.append((frame, whole, small))
+                moved = given_motion(frame, (small.shape[1], small.shape[0]))
+                motion, mask = (-moved.flow, moved.trust > 0.5) if moved else (None, None)
+                yield replace(frame, pixels=small, motion=motion, mask=mask)
+
+        for painting in way(arriving()):
+            frame, whole, small = taken.popleft()
+            yield frame.with_pixels(self._brought_back(painting.pixels, small, whole))
+
+    def _brought_back(self, painting: Pixels, small: Pixels, whole: Pixels) -> Pixels:
+        """A painting of the size that is painted, at full size and with the colors asked for."""
+        if small is not whole:
+            painting = refine(painting, small, whole)
         if self._share < 1:
             painting = np.asarray(cv2.addWeighted(painting, self._share, whole, 1 - self._share, 0), np.uint8)
-        if self._keep_colors:
-            painting = with_colors_of(painting, whole)
-        return frame.with_pixels(painting)
+        return with_colors_of(painting, whole) if self._keep_colors else painting
 
     def follow(self, frame: Frame) -> None:
         """Take note of a frame that isn't painted, in order with those that are: the camera is followed all the same.
@@ -135,13 +235,16 @@ class Stylizer:
 
     def _take(self, frame: Frame) -> tuple[Pixels, Pixels]:
         """The next frame of the stream, at its full size and as it is painted."""
-        whole = scale(frame.pixels, self._size)
-        height, width = whole.shape[:2]
-        pixels = scale(whole, self._painted_size(width, height))
+        whole, pixels = self._sized(frame)
         if self._before is not None and self._is_new_shot(self._before, pixels):
             self.reset()
         self._before = pixels
         return whole, pixels
+
+    def _sized(self, frame: Frame) -> tuple[Pixels, Pixels]:
+        whole = scale(frame.pixels, self._size)
+        height, width = whole.shape[:2]
+        return whole, scale(whole, self._painted_size(width, height))
 
     def _painted_size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) that frames of such a size are painted at."""
@@ -177,7 +280,8 @@ class _Steadier:
 
     def reset(self) -> None:
         """Forget what came before."""
-        for part in (self._lock, self._search, self._noise, self._strokes):
+        # Not the strokes: frames before a cut may still be on their way. The first frame behind it starts them anew.
+        for part in (self._lock, self._search, self._noise):
             if part:
                 part.reset()
         self._way = (0.0, 0.0)
@@ -191,21 +295,21 @@ class _Steadier:
         self._way = (way[0] + step[0], way[1] + step[1]) if way and step else None
         return offset
 
-    def paint(self, frame: Frame, pixels: Pixels, state: State) -> tuple[Pixels, State]:
-        """Paint the next frame, given whole and as it is painted; the painting, and the state for the next.
+    def begin(self, frame: Frame, pixels: Pixels) -> tuple[Pixels, _Steps]:
+        """What to paint of the next frame, given whole and as it is painted; and what is needed after that.
 
         Raises:
             UsageError: the frame's planes of motion aren't of its size.
         """
-        if state:  # the painter remembers by itself
-            return self._painter.paint(pixels, state)
         offset = self.follow(pixels)
         motion = self._search.follow(pixels, given_motion(frame, (pixels.shape[1], pixels.shape[0])), self._way)
         self._way = (0.0, 0.0)
-        pixels = moved(self._noise.filter(pixels, motion), offset, self.border)
-        painting, state = self._painter.paint(pixels, {})
-        painting = moved_back(painting, offset, self.border)
-        return painting if state else self._strokes.keep(painting, motion), state
+        return moved(self._noise.filter(pixels, motion), offset, self.border), _Steps(offset, motion)
+
+    def finish(self, painting: Pixels, steps: _Steps, *, keep: bool) -> Pixels:
+        """What to show of the next painting, in the order of the frames; ``keep`` its strokes for those to come."""
+        painting = moved_back(painting, steps.offset, self.border)
+        return self._strokes.keep(painting, steps.motion) if keep else painting
 
 
 def scale(pixels: Pixels, size: tuple[int, int] | None) -> Pixels:

@@ -63,12 +63,14 @@ class StrokeMemory:
 
         Args:
             painting: as the painter made it, uint8, H×W×3; of the same size as the one before.
-            motion: of its frame, to the frame before; None for the first.
+            motion: of its frame, to the frame before; None for the first, which starts anew.
 
         Returns:
             What to show instead, uint8, H×W×3.
         """
-        if self._painting is not None and motion is not None:
+        if motion is None:
+            self.reset()
+        elif self._painting is not None:
             painting = self._blend(carried(self._painting, motion, cv2.INTER_LINEAR), painting, motion)
         self._painting = painting
         return painting

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ class OnnxRuntimeEngine(Engine):
     Args:
         data: the serialized graph.
         placement: asked for; checked against the profile of one inference.
-        threads: 0 takes all cores.
+        threads: for each picture.
         probe: something for every input, for that inference.
     """
 
@@ -78,7 +77,7 @@ class OnnxRuntimeEngine(Engine):
         with tempfile.TemporaryDirectory(prefix="allaprima-") as folder:
             options = ort.SessionOptions()
             options.log_severity_level = 4
-            options.intra_op_num_threads = threads or os.cpu_count() or 1
+            options.intra_op_num_threads = threads
             # Idle threads that spin would steal the cores that decode and encode work on.
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             options.enable_profiling = True

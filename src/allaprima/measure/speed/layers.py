@@ -15,9 +15,9 @@ import numpy as np
 import onnxruntime as ort
 from onnx import ModelProto
 
+from ...byte_pictures import with_byte_pictures
 from ...engine import Feeds, silent_inputs
 from ...errors import EngineError
-from ...byte_pictures import with_byte_pictures
 from ...placement import probe_picture
 from ...style import Style
 
