@@ -10,7 +10,7 @@ import importlib.util
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ class Peer(ABC):
     """The picture it paints like."""
     why_no_painting: str = ""
     against: bool = True
-    """Other people's work, for comparison."""
+    """For comparison: other people's work, as a rule."""
 
     @abstractmethod
     def painter(self) -> PicturePainter:
@@ -231,20 +231,30 @@ class LiteAnyStyle(Peer):
         return Net((_lite_models() / "arbitrary_transform.onnx").read_bytes(), feeds, (384, 384))
 
 
-def all_peers(data: Path, peers: Path, also: Iterable[Path] = ()) -> list[Peer]:
+def all_peers(
+    data: Path,
+    peers: Path,
+    also: Iterable[Path] = (),
+    rivals: Iterable[Path] = (),
+    nets: Collection[str] | None = None,
+) -> list[Peer]:
     """Everything that is measured, in the order of the tables.
 
     Args:
         data: folder that holds ``styles`` with the paintings of the bundled styles.
         peers: folder that holds ``fast_neural_style-NAME.onnx``, and ``style-NAME.jpg`` where the painting is known.
         also: further style files of this project.
+        rivals: style files that this project trained to compare its own with.
+        nets: names of the published nets that are wanted; None: all.
 
     Raises:
-        UsageError: ``peers`` holds no net, or two styles bear the same name.
+        UsageError: ``peers`` holds no net, or not one that is wanted, or two styles bear the same name.
         StyleError: a file can't be used.
     """
-    mine = [_own(Style.open(path), data) for path in [*bundled_styles(), *also]]
-    found = [*mine, *published_nets(peers), LiteStyles(), LiteAnyStyle(data / "styles" / _LITE_PAINTING), Untouched()]
+    mine = [_trained(Style.open(path), data) for path in [*bundled_styles(), *also]]
+    trained = [_trained(Style.open(path), data, against=True) for path in rivals]
+    lite = [LiteStyles(), LiteAnyStyle(data / "styles" / _LITE_PAINTING)]
+    found = [*mine, *published_nets(peers, nets), *trained, *lite, Untouched()]
     names = [peer.name for peer in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -252,29 +262,36 @@ def all_peers(data: Path, peers: Path, also: Iterable[Path] = ()) -> list[Peer]:
     return found
 
 
-def published_nets(peers: Path) -> list[StyleFile]:
+def published_nets(peers: Path, wanted: Collection[str] | None = None) -> list[StyleFile]:
     """The ``fast_neural_style-NAME.onnx`` of a folder, by name.
 
+    Args:
+        peers: the folder.
+        wanted: their names; None: all.
+
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or one that is wanted isn't there.
         StyleError: a file can't be used.
     """
-    found = [_published(path) for path in sorted(peers.glob(f"{_PUBLISHED}*.onnx"))]
-    if not found:
+    paths = {path.stem.removeprefix(_PUBLISHED): path for path in sorted(peers.glob(f"{_PUBLISHED}*.onnx"))}
+    if not paths:
         raise UsageError(f"no {_PUBLISHED}*.onnx in '{peers}'")
-    return found
+    missing = sorted(set(wanted or ()) - set(paths))
+    if missing:
+        raise UsageError(f"no net '{missing[0]}' in '{peers}'; there are: {', '.join(paths)}")
+    return [_published(path) for name, path in paths.items() if wanted is None or name in wanted]
 
 
-def _own(style: Style, data: Path) -> StyleFile:
+def _trained(style: Style, data: Path, *, against: bool = False) -> StyleFile:
     named = style.card.recipe.get("style_image")
     painting = data / named if isinstance(named, str) and (data / named).is_file() else None
     return StyleFile(
         name=style.name,
-        about=f"allaprima, net '{style.card.network}', {style.card.parameters:,} parameters (0-1)",
+        about=f"trained by allaprima, net '{style.card.network}', {style.card.parameters:,} parameters (0-1)",
         stride=style.card.stride,
         painting=painting,
         why_no_painting="the painting that its card names isn't in the data folder",
-        against=False,
+        against=against,
         style=style,
     )
 

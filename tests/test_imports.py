@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+HANGS = 600
+"""Seconds after which nothing will come any more, on a machine however busy."""
 BLOCK = """
 import importlib, pkgutil, sys
 class Blocker:
@@ -21,7 +23,7 @@ sys.meta_path[:] = map(Blocker, sys.meta_path)
 def run_python(code: str, *blocked: str) -> str:
     """Standard output of a fresh interpreter in which some packages are missing."""
     program = f"BLOCKED = {set(blocked)!r}\n{BLOCK}\n{code}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=HANGS, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

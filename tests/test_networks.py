@@ -329,9 +329,10 @@ def test_batch_norm_in_one_process_is_torchs() -> None:
     assert torch.equal(ours.eval()(x), theirs.eval()(x))
 
 
-def _one_of_two(rank: int, folder: str) -> None:
+def _one_of_two(rank: int, folder: str, port: int) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    store = dist.TCPStore("127.0.0.1", port, is_master=False)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
     norm = randomized(SynchronizedBatchNorm(3))
     share = (noise(6, 3, 5, 7) * 3 + 2)[:4] if rank == 0 else (noise(6, 3, 5, 7) * 3 + 2)[4:]
     share.requires_grad_()
@@ -342,13 +343,17 @@ def _one_of_two(rank: int, folder: str) -> None:
     painted = norm.eval()(share) if rank == 0 else None  # alone: eval mode must wait for nobody
     saved = {"y": y, "x_grad": share.grad, "gradients": gradients, "state": norm.state_dict(), "painted": painted}
     torch.save(saved, f"{folder}/{rank}.pt")
-    dist.barrier()  # a process that leaves first breaks the connection of one that still waits
+    # Who leaves first breaks the connection of one that still communicates, be it in a barrier. The store is the
+    # parent's and outlives both; that of a file, which each would close, aborts a process when closing fails.
+    store.set(f"done-{rank}", "")
+    store.wait(["done-0", "done-1"])
     dist.destroy_process_group()
 
 
 def test_batch_norm_of_two_processes_is_that_of_the_whole_batch(tmp_path: Path) -> None:
     """Four samples here and two there: output, every gradient and the running statistics are those of all six."""
-    processes.spawn(_one_of_two, (str(tmp_path),), nprocs=2)
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    processes.spawn(_one_of_two, (str(tmp_path), store.port), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     whole = randomized(nn.BatchNorm2d(3))
     x = (noise(6, 3, 5, 7) * 3 + 2).requires_grad_()

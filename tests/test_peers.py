@@ -23,7 +23,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The scripts are no package: they are imported from their folder."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield
-    for name in ("adapters", "document", "end_to_end", "net_alone"):
+    for name in ("adapters", "document", "end_to_end", "net_alone", "peers"):
         sys.modules.pop(name, None)
 
 
@@ -74,6 +74,55 @@ def test_further_styles_and_names(folders: tuple[Path, Path], tmp_path: Path) ->
         all_peers(folders[0], tmp_path)
 
 
+def test_styles_of_ours_as_rivals_and_fewer_nets(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """Protects --rival and --nets: our own ReCoNet is a rival; a net that isn't there is told."""
+    from adapters import all_peers
+
+    reconet = write_style(tmp_path / "reconet.onnx", graphs.negative(), Card(title="ReCoNet", network="reconet")).path
+    found = all_peers(*folders, rivals=[reconet], nets=["rain"])
+    rivals = [peer.name for peer in found if peer.against]
+    assert rivals[:2] == ["fast_neural_style-rain", "reconet"]
+    with pytest.raises(UsageError, match=r"no net 'mosaic'.*candy, rain"):
+        all_peers(*folders, nets=["mosaic"])
+
+
+def test_what_is_measured_without_coherence(folders: tuple[Path, Path]) -> None:
+    """Protects the zero line: with coherence the untouched clip would be blended; rivals are steadied unless told."""
+    from adapters import all_peers
+    from peers import subject_of
+
+    found = {peer.name: peer for peer in all_peers(*folders)}
+    found["fast_neural_style-candy"] = found["fast_neural_style-rain"]  # its painting is an empty file
+    names = ("untouched", "fast_neural_style-candy")
+    assert [subject_of(found[name]).plain for name in names] == [True, False]
+    assert [subject_of(found[name], plain_rivals=True).plain for name in names] == [True, True]
+    object.__setattr__(found["starry-night"], "painting", None)
+    assert not subject_of(found["starry-night"], plain_rivals=True).plain
+
+
+def test_a_shorter_run(folders: tuple[Path, Path]) -> None:
+    """Protects the page of a shorter run: it measures what was asked for, and shows the command for just that."""
+    from peers import parse, thinned
+
+    from allaprima.measure.quality.material import Material
+
+    places = ["--data", str(folders[0]), "--peers", str(folders[1])]
+    assert parse(places).command == parse([*places, "--docs", "page.md", "--rounds", "3"]).command
+    less = ["--rival", "folder/reconet.onnx", "--plain-rivals", "--pictures", "3", "--flicker", "2", "--clips", "b"]
+    options = parse([*places, *less])
+    assert options.command.endswith(
+        "VGG.safetensors --rival reconet.onnx --plain-rivals --pictures 3 --flicker 2 --clips b"
+    )
+    pictures = {str(number): graphs.photograph() for number in range(9)}
+    material = thinned(Material(pictures, {"a": [], "b": []}), options)
+    assert (list(material.pictures), list(material.clips)) == (["0", "4", "8"], ["b"])
+    assert list(material.flicker_pictures()) == ["0", "8"]
+    with pytest.raises(UsageError, match="no clip 'b'; there are: a"):
+        thinned(Material(clips={"a": []}), options)
+    with pytest.raises(UsageError, match="at least 1"):
+        parse([*places, "--flicker", "0"])
+
+
 def test_untouched_is_the_identity() -> None:
     """Protects the zero line: the very pixels come back, there is no net and no command."""
     from adapters import Untouched
@@ -122,11 +171,12 @@ def test_timed_process() -> None:
 def row(name: str, coherence: float, **measured: Any) -> dict[str, Any]:
     """A row of ``evaluate`` in which most was not measured."""
     empty = dict.fromkeys(
-        ("style", "style_score", "content", "ssim", "warp", "warp_untouched", "warp_long", "warp_long_untouched",
+        ("style", "style_score", "content", "ssim", "warp", "warp_untouched", "warp_above", "warp_long",
+         "warp_long_untouched",
          "e_stab", "e_stab_untouched", "sharpness", "sharpness_untouched", "grid", "blobs", "milliseconds")
     )  # fmt: skip
     start = {"name": name, "coherence": coherence, "default": bool(coherence), "against": name != "mine", "stride": 4}
-    planes: dict[str, Any] = {"shift": {}, "shift_floor": {}, "noise": {}, "sequences": {}, "notes": []}
+    planes: dict[str, Any] = {"shift": {}, "shift_floor": {}, "noise": {}, "clips": {}, "sequences": {}, "notes": []}
     return {**start, "placement": "onnxruntime f32 on cpu", "threads": 0, **empty, **planes, **measured}
 
 
@@ -163,6 +213,26 @@ def test_page_says_what_was_not_measured() -> None:
     assert "torch" not in page
     assert page.index("## Published figures") < page.index("recalled, not re-read")
     assert "## Speed: nets alone\n\nNot measured in this run." in page
+
+
+def test_page_says_what_coherence_leaves() -> None:
+    """Protects the goals of steadiness: our default over our own net's sharpness, and over rivals as they are."""
+    from document import document
+
+    last = {"a": 20.0, "b": 10.0}
+    rows = [
+        row("mine", 0.0, sharpness=20.0, clips={name: {"sharpness_last": value} for name, value in last.items()}),
+        row("mine", 1.0, sharpness=19.0, clips={name: {"sharpness_last": 9.0} for name in last}, warp_above=2.0),
+        row("rival", 0.0, warp_above=10.0, e_stab=0.1),
+        row("rival", 1.0, warp_above=5.0, e_stab=0.1),
+        row("untouched", 0.0, warp_above=0.0, e_stab=0.01),
+    ]
+    protocol = {"pictures": {"size": [512, 384], "names": ["a"]}, "flicker_pictures": ["a"], "clips": {"c": 24},
+                "clip_size": [640, 360], "clip_frames": 24, "definitions": {}}  # fmt: skip
+    page = document(found_with(quality={"rows": rows, "protocol": protocol, "failures": []}, command="peers.py -x"))
+    assert "| **mine** | 0.95 | 0.45 | 0.20 | not measured |" in page
+    assert "warp / rival" in page and "warp / untouched" not in page
+    assert "```sh\npeers.py -x\n```" in page
 
 
 def test_page_of_speed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import nets
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from allaprima import style as style_module
 from allaprima.engine import Placement, load_engine
@@ -364,6 +365,58 @@ def test_foreign_stride_pads_and_crops(tmp_path: Path, opset: int) -> None:
     style = Style.open(nets.write_foreign(tmp_path / "f.onnx", model), Declaration(1, stride=8))
     pixels = nets.photograph(25, 31)
     assert np.array_equal(paint(style, pixels), 255 - pixels)
+
+
+def sampled(*steps: NodeProto, opset: int = 18) -> ModelProto:
+    """Nodes in a row from the picture to the painting; weights ``down``, ``up`` of 3 maps and 4×4, and scales."""
+    names = ["image", *(f"v{index}" for index in range(1, len(steps))), "stylized"]
+    for step, (before, after) in zip(steps, itertools.pairwise(names), strict=True):
+        step.input[0], step.output[0] = before, after
+    kernel = np.full((3, 3, 4, 4), 0.02)
+    weights = [nets.weight("down", kernel), nets.weight("up", kernel), nets.weight("twice", [1, 1, 2, 2])]
+    return nets.graph(steps, [*weights, nets.weight("maps", [1.0] * 3)], opset=opset)
+
+
+def step(operator: str, *inputs: str, **attributes: object) -> NodeProto:
+    return nets.node(operator, ["", *inputs], [""], **attributes)
+
+
+def halved() -> NodeProto:
+    return step("Conv", "down", kernel_shape=[4, 4], strides=[2, 2], pads=[1, 1, 1, 1])
+
+
+def doubled() -> NodeProto:
+    return step("ConvTranspose", "up", kernel_shape=[4, 4], strides=[2, 2], pads=[1, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("model", "stride"),
+    [
+        (nets.negative(), 1),
+        (nets.in_blocks(8), 8),
+        (sampled(halved(), halved(), doubled(), doubled()), 4),
+        (sampled(step("AveragePool", kernel_shape=[3, 3], strides=[3, 3]), step("Resize", "", "third")), 3),
+        (sampled(halved(), step("Upsample", "twice", mode="nearest"), opset=9), 2),
+        (sampled(halved(), step("InstanceNormalization", "maps", "maps"), halved(), doubled(), doubled()), 4),
+        (sampled(step("Softmax", axis=1), halved(), doubled()), 2),
+        (sampled(halved(), doubled(), step("CumSum", "axis")), 1),
+        (nets.negative(shape=(1, 3, 24, 20)), 1),
+    ],
+    ids=["1", "blocks", "transposed", "thirds", "opset 9", "instance norm", "softmax", "unknown", "fixed"],
+)
+def test_foreign_stride_from_the_graph(tmp_path: Path, model: ModelProto, stride: int) -> None:
+    """Where nobody says it: what a picture must move by, by the operators; 1 where one of them isn't known."""
+    model.graph.initializer.extend([nets.weight("third", [1, 1, 3, 3]), nets.integers("axis", 2)])
+    path = nets.write_foreign(tmp_path / "f.onnx", model)
+    assert Style.open(path, Declaration(1)).card.stride == stride
+    assert Style.open(path, Declaration(1, stride=16)).card.stride == 16
+
+
+def test_a_card_without_a_stride_takes_the_graphs(tmp_path: Path) -> None:
+    """A card that others wrote may leave it out; one that states a stride is believed."""
+    for card, stride in (('{"title": "t"}', 4), ('{"title": "t", "stride": 8}', 8)):
+        path = nets.write_foreign(tmp_path / "card.onnx", with_card(nets.in_blocks(4), card))
+        assert Style.open(path).card.stride == stride
 
 
 def test_foreign_fixed_size_and_batch(tmp_path: Path) -> None:

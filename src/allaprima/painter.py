@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from .coherence.noise import UNKNOWN_GAIN
 from .engine import Engine, initial_state
-from .errors import StyleError, UsageError
+from .errors import EngineError, StyleError, UsageError
 from .frame import Pixels
 from .placement import open_engine
 from .style import MINIMUM_SIDE, Style
+from .tiling.stride import stride_of
 from .tiling.tiles import paint_tiles, plan_tiles
 
 State = Mapping[str, NDArray[Any]]
@@ -135,7 +137,8 @@ class Painter:
         """
         size = self.style.fixed_size or (max(height, self._least), max(width, self._least))
         if self._engine is None or size != self._size:
-            self._engine = open_engine(self.style, size, **self._options)  # type: ignore[arg-type]
+            with self._with_remedy():
+                self._engine = open_engine(self.style, size, **self._options)  # type: ignore[arg-type]
             self._size = size
         return self._engine
 
@@ -153,7 +156,8 @@ class Painter:
         engine = self.load(height, width)
         given = self._fit(pixels)
         state = state or initial_state(self.style, given.shape[:2])
-        outputs = engine.run({"image": given[np.newaxis], **self._constant, **state})
+        with self._with_remedy():
+            outputs = engine.run({"image": given[np.newaxis], **self._constant, **state})
         painting = next(iter(outputs.values()))[0]
         if painting.shape != given.shape:
             raise StyleError(
@@ -187,6 +191,23 @@ class Painter:
         if tiles is None:
             return self.paint(pixels, {})[0]
         return paint_tiles(pixels, tiles, lambda tile: self.paint(tile, {})[0])
+
+    @contextmanager
+    def _with_remedy(self) -> Iterator[None]:
+        """Where an engine fails on a foreign net, whose sides may have to be multiples of a stride, say what helps."""
+        try:
+            yield
+        except EngineError as error:
+            card, remedy = self.style.card, ""
+            if not (card.pads or self.style.fixed_size):
+                told = stride_of(self.style.model)
+                if told is None and card.stride == 1:
+                    remedy = (
+                        "; its stride can't be told from its graph: if sides must be multiples of N, say --stride N"
+                    )
+                elif told is not None and card.stride % told:
+                    remedy = f"; its graph has a stride of {told}, not {card.stride}: leave out --stride"
+            raise EngineError(f"{error}{remedy}") from error
 
     def _fit(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]

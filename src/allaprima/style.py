@@ -19,12 +19,15 @@ from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from .errors import StyleError
 from .graph import rename_uses
+from .tiling.stride import stride_of
 
 CARD_KEY = "allaprima.card"
 MINIMUM_SIDE = 16
 """Shortest side, in pixels, that every style paints."""
 _INPUT_NAMES = ("image", "strength", "style", "previous")
 _SUFFIX = ".onnx"
+_UNSTATED = 0
+"""A stride that is yet to be told from the graph."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ class Card:
     year: str = ""
     network: str = ""
     stride: int = 1
-    """Moving the picture by this many pixels moves the painting along exactly (away from the borders)."""
+    """Moving the picture by this many pixels moves the painting along exactly (away from the borders).
+
+    In a file whose card doesn't say, it is told from the graph."""
     inputs: tuple[str, ...] = ("image",)
     parameters: int = 0
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -63,8 +68,8 @@ class Declaration:
 
     value_range: int
     """1 where the net works on 0-1, 255 where it works on 0-255."""
-    stride: int = 1
-    """Sides must be multiples of this."""
+    stride: int | None = None
+    """Sides must be multiples of this; None: told from the graph, or 1 where that can't be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,15 +108,18 @@ class Style:
         if card is None:
             if declared is None:
                 raise StyleError(
-                    f"{text} has no allaprima card: to use it as a foreign style, say --range 0-1 or --range 0-255"
-                    " (and --stride N where sides must be multiples of N)"
+                    f"{text} has no allaprima card: verbs that paint take it as a foreign style with --range 0-1 or"
+                    " --range 0-255 (and --stride N where sides must be multiples of N and its graph doesn't tell)"
                 )
-            card = Card(title=path.stem, stride=declared.stride, value_range=declared.value_range, pads=False)
+            stride = declared.stride or _UNSTATED
+            card = Card(title=path.stem, stride=stride, value_range=declared.value_range, pads=False)
         elif declared is not None:
             raise StyleError(f"{text} has a card: leave out --range and --stride")
         elif card.weights_sha256 not in ("", weights_digest(model)):
             raise StyleError(f"{text} holds other weights than its card says: copy or export it again")
         card, fixed_size = _match(model, card, text)
+        if card.stride == _UNSTATED:
+            card = replace(card, stride=1 if fixed_size else stride_of(model) or 1)
         name = path.name.removesuffix(_SUFFIX).removesuffix(".int8")
         return cls(name, path, card, model, hashlib.sha256(data).hexdigest(), fixed_size)
 
@@ -255,8 +263,8 @@ def _read_card(model: ModelProto, text: str) -> Card | None:
         table = json.loads(found[0])
         known = {name: table[name] for name in Card.__dataclass_fields__ if name in table}
         known["inputs"] = tuple(known.get("inputs", ("image",)))
-        card = Card(**known)
-        if not (isinstance(card.stride, int) and card.stride >= 1 and card.value_range in (1, 255)):
+        card = Card(**{"stride": _UNSTATED, **known})
+        if not (isinstance(card.stride, int) and known.get("stride", 1) >= 1 and card.value_range in (1, 255)):
             raise ValueError("stride or value_range")
         plain = Card("")
         for name in Card.__dataclass_fields__:
@@ -292,9 +300,15 @@ def _match(model: ModelProto, card: Card, text: str) -> tuple[Card, tuple[int, i
         if value.type.tensor_type.elem_type != TensorProto.FLOAT or len(shape) != 4 or shape[1].dim_value not in (0, 3):
             raise StyleError(f"{text}: '{value.name}' is not a float32 N×3×H×W picture")
     dims = next(value for value in inputs if value.name == "image").type.tensor_type.shape.dim
-    height, width = dims[2].dim_value, dims[3].dim_value
-    fixed = (height, width) if height and width else None
-    return replace(card, inputs=tuple(names)), fixed
+    batch, height, width = (dims[axis].dim_value for axis in (0, 2, 3))
+    if batch > 1:
+        raise StyleError(
+            f"{text} takes {batch} pictures at once, no more and no fewer: export it for one, or any number"
+        )
+    if bool(height) != bool(width):
+        side = f"height of {height}" if height else f"width of {width}"
+        raise StyleError(f"{text} takes pictures with a {side} only: export it for one size, or with both sides free")
+    return replace(card, inputs=tuple(names)), (height, width) if height else None
 
 
 def _rename(model: ModelProto, old: str, new: str) -> None:

@@ -25,6 +25,7 @@ from .options import (
     RangeOption,
     StrideOption,
     ThreadsOption,
+    WorkSizeOption,
     open_one_of,
     parse_size,
     parse_time,
@@ -55,6 +56,7 @@ def compare(
         ),
     ] = f"{DEFAULT_COHERENCE:g}",
     size: Annotated[str | None, typer.Option(help="Paint at WIDTHxHEIGHT.")] = None,
+    work_size: WorkSizeOption = None,
     width: Annotated[
         int | None, typer.Option(min=32, help=f"Width of the result at most, in pixels; GIF: {_GIF_WIDTH} unless told.")
     ] = None,
@@ -110,7 +112,7 @@ def compare(
         style = open_one_of(name, value_range, stride)
         painter = Painter(style, engine=engine, precision=precision, device=device, threads=threads)
         note = f"coherence {dial:g}" if len(set(dials)) > 1 else ""
-        chosen.append(Column(style.name, Stylizer(painter, coherence=dial, size=painting), note))
+        chosen.append(Column(style.name, Stylizer(painter, coherence=dial, size=painting, work_size=work_size), note))
     comparison = Comparison(
         chosen,
         per_row=columns,

@@ -50,6 +50,13 @@ def evaluate(
             min=0.0, max=1.0, help="A further setting of the dial beside off and the default; may be repeated."
         ),
     ] = None,
+    work_size: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Measure each STYLE with this work size, too: the short side it works at; may be repeated.",
+        ),
+    ] = None,
     value_range: RangeOption = None,
     stride: StrideOption = None,
     engine: EngineOption = "onnxruntime",
@@ -77,7 +84,11 @@ def evaluate(
     if write_card:
         _check_cards(opened)
     place: dict[str, Any] = {"engine": engine, "precision": precision, "device": device, "threads": threads}
-    subjects = [make_subject(style, painting, **place) for style, painting in zip(opened, paintings, strict=True)]
+    subjects = [
+        make_subject(style, painting, work_size=side, **place)
+        for style, painting in zip(opened, paintings, strict=True)
+        for side in (None, *dict.fromkeys(work_size or ()))
+    ]
     subjects += [
         make_subject(
             open_one_of(name, value_range, stride),

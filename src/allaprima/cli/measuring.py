@@ -47,6 +47,7 @@ def make_subject(
     *,
     why_no_painting: str = "no painting is known: name it with --style-image",
     rival: bool = False,
+    work_size: int | None = None,
     engine: str = "onnxruntime",
     precision: str = "f32",
     device: str = "cpu",
@@ -58,6 +59,8 @@ def make_subject(
         style: whose painting and steadiness are asked for.
         painting_file: what it paints like; None: style isn't measured, for the reason of ``why_no_painting``.
         rival: a peer, for comparison.
+        work_size: short side in pixels at which it works; named after the style, so that its figures aren't taken for
+            the style's own. None: full size.
         engine: where to paint, with the precision, device and threads.
 
     Raises:
@@ -71,9 +74,10 @@ def make_subject(
     def stylizer(dial: float) -> Stylizer:
         # A painter for each row: rows paint at sizes of their own, and an engine is loaded for one.
         painter = Painter(style, style_image=model, engine=engine, precision=precision, device=device, threads=threads)
-        return Stylizer(painter, coherence=dial)
+        return Stylizer(painter, coherence=dial, work_size=work_size)
 
-    return Subject(style.name, stylizer, style.card.stride, painting, why_no_painting, rival, threads)
+    name = style.name if work_size is None else f"{style.name}, work size {work_size}"
+    return Subject(name, stylizer, style.card.stride, painting, why_no_painting, rival, threads)
 
 
 def measure_styles(

@@ -19,13 +19,27 @@ KeepColorsOption = Annotated[bool, typer.Option("--keep-colors", help="Keep the 
 CoherenceOption = Annotated[
     float, typer.Option("--coherence", min=0.0, max=1.0, help="Hold strokes steady on moving pictures; 0 is off.")
 ]
+WorkSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--work-size",
+        metavar="PIXELS",
+        help="Let the style work at this short side, and bring its painting to full size with the frame's edges.",
+    ),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RangeOption = Annotated[
     str | None, typer.Option("--range", help="What a foreign net works on: 0-1 or 0-255.", show_default=False)
 ]
 StrideOption = Annotated[
-    int | None, typer.Option("--stride", min=1, help="What a foreign net's sides must be multiples of.")
+    int | None,
+    typer.Option(
+        "--stride",
+        min=1,
+        help="What a foreign net's sides must be multiples of; told from its graph if left out.",
+        show_default=False,
+    ),
 ]
 EngineOption = Annotated[str, typer.Option("--engine", help="auto, onnxruntime or openvino.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="auto, f32, bf16, f16 or int8.")]
@@ -109,7 +123,7 @@ def declare(value_range: str, stride: int | None) -> Declaration:
     ranges = {"0-1": 1, "0-255": 255}
     if value_range not in ranges:
         raise UsageError(f"--range is 0-1 or 0-255, not '{value_range}'")
-    return Declaration(ranges[value_range], stride or 1)
+    return Declaration(ranges[value_range], stride)
 
 
 def open_one_of(name: str, value_range: str | None, stride: int | None) -> Style:

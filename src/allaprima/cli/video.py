@@ -20,6 +20,7 @@ from .options import (
     JsonOption,
     KeepColorsOption,
     OverwriteOption,
+    WorkSizeOption,
     parse_size,
     parse_time,
     takes_painter,
@@ -33,13 +34,7 @@ def video(
     source: Annotated[str, typer.Argument(metavar="IN", help="A video, a folder of pictures, -, or scene[:NAME].")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A video file, or a folder for numbered pictures.")],
     size: Annotated[str | None, typer.Option(help="Scale to WIDTHxHEIGHT.")] = None,
-    work_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PIXELS",
-            help="Let the style work at this short side, and bring its painting to full size with the frame's edges.",
-        ),
-    ] = None,
+    work_size: WorkSizeOption = None,
     start: Annotated[str | None, typer.Option(help="Begin here: seconds, MM:SS or HH:MM:SS.")] = None,
     end: Annotated[str | None, typer.Option(help="End here.")] = None,
     coherence: CoherenceOption = DEFAULT_COHERENCE,

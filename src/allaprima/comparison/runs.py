@@ -146,7 +146,7 @@ def compare_sheet(
         out: a picture file.
         comparison: what is shown.
         at: the moments, in seconds.
-        rows: how many moments are taken, evenly spaced, where ``at`` is empty.
+        rows: how many moments are taken, evenly spaced, where ``at`` is empty; of a clip of fewer frames, each one.
         start, end: where they are taken from, in seconds.
         overwrite: whether an existing file may be replaced.
         on_start, on_frame, stop: as for :func:`compare_clip`; moments are counted. Nothing is kept of a stopped sheet.
@@ -209,6 +209,7 @@ def _choose(
         return info, list(at)
     if length is None:
         raise UsageError(f"{source} doesn't say how long it is: name the moments with --at")
+    rows = min(rows, info.frames or rows)
     return info, [(start or 0) + length * (row + 0.5) / rows for row in range(rows)]
 
 

@@ -9,10 +9,11 @@ Fields of Convolutional Neural Networks", section 3). Arithmetic on sizes is car
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, NodeProto, numpy_helper
 
 from ..graph import modernized
 from .operators import NotLocalError, Plane, Samples, Value, follow
@@ -34,6 +35,54 @@ class Sight:
     same are painted alike at their borders."""
 
 
+Rule = Callable[[NodeProto, list[Value], bool], Value]
+"""What a node makes of its inputs, at least one of which is a plane; told whether one is made of the picture's size."""
+
+
+def trace(model: ModelProto, height: int, width: int, rule: Rule) -> dict[str, Value]:
+    """Every value of a graph, by name.
+
+    Args:
+        model: a style's graph, float pictures ``image`` N×3×H×W at the input.
+        height, width: of the picture, in pixels.
+        rule: for the nodes that take planes. The others are carried out where all of their inputs are known.
+
+    Raises:
+        NotLocalError: the rule's, and where a branch or a loop depends on known values.
+        StyleError: the model is of an old operator set and can't be brought to a newer one.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    model = modernized(model)
+    values: dict[str, Value] = {"": None}
+    values |= {value.name: None for value in model.graph.input}
+    values |= {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    values["image"] = Plane(3, Samples(height), Samples(width))
+    sized: set[str] = set()
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    for node in model.graph.node:
+        given = [values.get(name) for name in node.input]
+        of_size = not sized.isdisjoint(node.input)
+        if any(isinstance(value, Plane) for value in given):
+            values[node.output[0]] = rule(node, given, of_size)
+            # A plane holds sizes in where its samples lie; what Shape says of it holds them in its values.
+            of_size = node.op_type == "Shape"
+        elif all(value is not None for name, value in zip(node.input, given, strict=True) if name):
+            if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+                raise NotLocalError(f"its {node.op_type} can't be followed")
+            feeds = {name: value for name, value in zip(node.input, given, strict=True) if name}
+            try:
+                results = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)
+            except Exception as error:  # the reference implementation raises bare types of its own
+                raise NotLocalError(f"its {node.op_type} can't be followed") from error
+            values |= dict(zip(node.output, results, strict=True))
+        else:
+            values |= dict.fromkeys(node.output)
+        if of_size:
+            sized.update(node.output)
+    return values
+
+
 def sight(model: ModelProto, height: int, width: int) -> Sight:
     """What the painting of a picture of this size depends on.
 
@@ -45,40 +94,19 @@ def sight(model: ModelProto, height: int, width: int) -> Sight:
         NotLocalError: an operator looks at the whole picture, or isn't known to look at a neighborhood only.
         StyleError: the model is of an old operator set and can't be brought to a newer one.
     """
-    from onnx.reference import ReferenceEvaluator
-
-    model = modernized(model)
-    picture = Plane(3, Samples(height), Samples(width))
-    values: dict[str, Value] = {"": None}
-    values |= {value.name: None for value in model.graph.input}
-    values |= {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    values["image"] = picture
     walls = [Fraction(0), Fraction(0)]
-    sized: set[str] = set()
-    opsets = {entry.domain: entry.version for entry in model.opset_import}
-    for node in model.graph.node:
-        given = [values.get(name) for name in node.input]
-        of_size = not sized.isdisjoint(node.input)
-        if any(isinstance(value, Plane) for value in given):
-            if of_size and node.op_type not in _TAKE_SIZES:
-                raise NotLocalError(f"its {node.op_type} depends on the picture's size")
-            values[node.output[0]], mirrored = follow(node, given)
-            # A plane holds sizes in where its samples lie; what Shape says of it holds them in its values.
-            of_size = node.op_type == "Shape"
-            source = given[0]
-            if mirrored and isinstance(source, Plane):
-                for axis, (samples, side) in enumerate(zip(source.sides, (height, width), strict=True)):
-                    walls[axis] = max(walls[axis], samples.first, samples.after(side))
-        elif all(value is not None for name, value in zip(node.input, given, strict=True) if name):
-            if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-                raise NotLocalError(f"its {node.op_type} can't be followed")
-            feeds = {name: value for name, value in zip(node.input, given, strict=True) if name}
-            results = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)
-            values |= dict(zip(node.output, results, strict=True))
-        else:
-            values |= dict.fromkeys(node.output)
-        if of_size:
-            sized.update(node.output)
+
+    def rule(node: NodeProto, given: list[Value], of_size: bool) -> Value:
+        if of_size and node.op_type not in _TAKE_SIZES:
+            raise NotLocalError(f"its {node.op_type} depends on the picture's size")
+        made, mirrored = follow(node, given)
+        source = given[0]
+        if mirrored and isinstance(source, Plane):
+            for axis, (samples, side) in enumerate(zip(source.sides, (height, width), strict=True)):
+                walls[axis] = max(walls[axis], samples.first, samples.after(side))
+        return made
+
+    values = trace(model, height, width, rule)
     painting = values.get(model.graph.output[0].name)
     if not isinstance(painting, Plane) or any(
         (samples.count, samples.step) != (side, Fraction(1))

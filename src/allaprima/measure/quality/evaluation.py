@@ -46,7 +46,7 @@ DEFINITIONS = {
     " median over the flicker pictures",
     "warp": "mean absolute difference of 255 between neighboring outputs along optical flow of the input (DIS medium,"
     " full size, cubic), where forward and backward flow agree (Sundaram et al. 2010); mean over pairs, then clips;"
-    " long: against the first frame of the shot",
+    " above: less the untouched clips' own; long: against the first frame of the shot",
     "e_stab": "sqrt(mean over pairs of (1/HW) sum_p M sum_c (O_t - W(O_t-1))²), RGB 0-1, divided by all pixels and not"
     " by 3, along true flow; mean over the built-in scenes, other sequences singly",
     "sharpness": "mean absolute Laplacian of the output's luminance, of 255; mean over the frames of the clips",
@@ -75,6 +75,8 @@ class Subject:
     """A peer, for comparison."""
     threads: int = 0
     """Of its engine; 0 takes all cores."""
+    plain: bool = False
+    """It is measured with coherence off alone: the untouched clip, which coherence would change."""
 
 
 @dataclass
@@ -100,6 +102,7 @@ class Row:
     noise: dict[str, float] = field(default_factory=dict)
     warp: float | None = None
     warp_untouched: float | None = None
+    warp_above: float | None = None
     warp_long: float | None = None
     warp_long_untouched: float | None = None
     valid_fraction: float | None = None
@@ -160,13 +163,14 @@ def evaluate(
     """
     evaluation = Evaluation(describe_machine(), _protocol(material), failures=list(material.failures))
     meter, why_no_meter = _open_meter(vgg)
-    dials = list(dict.fromkeys(coherences))
+    dials = [(0.0,) if subject.plain else tuple(dict.fromkeys(coherences)) for subject in subjects]
     timed: list[tuple[Row, Stylizer]] = []
     for index, subject in enumerate(subjects):
         painting = _painting(meter, subject)
-        for turn, dial in enumerate(dials):
+        for turn, dial in enumerate(dials[index]):
             row = Row(subject.name, dial, dial == DEFAULT_COHERENCE, subject.against, subject.stride, subject.threads)
-            on_progress(f"{subject.name}, coherence {dial:g}", index * len(dials) + turn, len(subjects) * len(dials))
+            done = sum(map(len, dials[:index])) + turn
+            on_progress(f"{subject.name}, coherence {dial:g}", done, sum(map(len, dials)))
             if meter is None:
                 row.notes.append(f"style and content: {why_no_meter}")
             elif painting is None:
@@ -309,7 +313,8 @@ class _Session:
         for name, frames in clips.items():
             self._stylizer.reset()
             painted = [self._paint(frame.pixels) for frame in frames]
-            edges += [sharpness(pixels) for pixels in painted]
+            found = [sharpness(pixels) for pixels in painted]
+            edges += found
             edges_untouched += [sharpness(frame.pixels) for frame in frames]
             meter = WarpError()
             try:
@@ -319,10 +324,13 @@ class _Session:
             except SourceError as error:
                 self._fail(name, error)
                 continue
-            row.clips[name] = result.to_dict()
+            means = {"sharpness": float(np.mean(found)), "sharpness_last": found[-1]}
+            row.clips[name] = {**result.to_dict(), **means}
             self._keep_worst(name, frames, painted, result.worst, result.excess)
         row.sharpness, row.sharpness_untouched = float(np.mean(edges)), float(np.mean(edges_untouched))
         row.warp, row.warp_untouched = _mean_of(row.clips, "warp"), _mean_of(row.clips, "untouched")
+        if row.warp is not None and row.warp_untouched is not None:
+            row.warp_above = row.warp - row.warp_untouched
         row.warp_long, row.warp_long_untouched = _mean_of(row.clips, "long"), _mean_of(row.clips, "long_untouched")
         row.valid_fraction = _mean_of(row.clips, "valid_fraction")
 

@@ -24,7 +24,7 @@ PICTURE_SIZE = (512, 384)
 CLIP_SIZE = (640, 360)
 CLIP_FRAMES = 24
 FLICKER_PICTURES = 4
-"""How many of the pictures are panned and given noise: evenly spread over their list."""
+"""How many of the pictures are panned and given noise, unless told."""
 _CLIP_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".ts"})
 
 
@@ -38,11 +38,13 @@ class Material:
     sequences: list[FlowSequence] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     """What was named but can't be used."""
+    flicker: int = FLICKER_PICTURES
+    """How many of the pictures are panned and given noise, at most."""
 
     def flicker_pictures(self) -> dict[str, Pixels]:
-        """Those that are panned and given noise."""
+        """Those that are panned and given noise: evenly spread over the list of pictures."""
         names = list(self.pictures)
-        chosen = np.unique(np.linspace(0, len(names) - 1, min(FLICKER_PICTURES, len(names))).round().astype(int))
+        chosen = np.unique(np.linspace(0, len(names) - 1, min(self.flicker, len(names))).round().astype(int))
         return {names[index]: self.pictures[names[index]] for index in chosen}
 
 

@@ -16,7 +16,9 @@ from ..network import StyleNetwork
 from .layers import Affine, DepthToSpace, Recall, Residual, SpaceToDepth, StrengthShift
 
 STRIDE = 4
-MARGIN = 8
+MARGIN = 12
+"""Pixels of reflection around the picture, as many as the smallest picture has room for. Convolutions take what lies
+beyond them for gray, which styles paint as a frame; the more lies between, the less of it is seen."""
 
 
 def realtime_network(channels: int, blocks: int, *, strength: bool, recurrent: bool = False) -> StyleNetwork:
