@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from clips import Clip, make, times_of
-from nets import negative, style_of, write_foreign
+from nets import negative, photograph, style_of, textured, worst, write_foreign
 from PIL import Image
 
 from allaprima.cli.compare import compare, parse_coherence, parse_times, parse_zoom
 from allaprima.comparison import Zoom
 from allaprima.errors import AllaprimaError, UsageError
+from allaprima.frame import Frame
+from allaprima.painter import Painter
+from allaprima.stylizer import Stylizer
 
 PLAIN = ["--engine", "onnxruntime", "--precision", "f32", "--device", "cpu"]
 
@@ -59,6 +63,20 @@ def test_gif_takes_views_and_foreign_nets(clip: Path, capsys: pytest.CaptureFixt
         assert gif.n_frames == 12 and gif.info["duration"] == 40
         assert gif.width == 2 * 64 + 3 * 4
     assert "MB" in capsys.readouterr().err
+
+
+def test_a_work_size_reaches_the_styles(tmp_path: Path) -> None:
+    """Protects --work-size: a column shows what ``video`` paints with it, not the painting at full size."""
+    style = style_of(tmp_path, textured())
+    source = tmp_path / "photo.png"
+    Image.fromarray(photograph(48, 64)).save(source)
+    columns = [str(source), str(style.path), "--no-original", "--no-labels"]
+    for name, options in (("full", []), ("small", ["--work-size", "24"])):
+        run([*columns, "--out", str(tmp_path / f"{name}.png"), *options])
+    small, full = (np.asarray(Image.open(tmp_path / f"{name}.png"))[4:52, 4:68] for name in ("small", "full"))
+    painter = Painter(style, engine="onnxruntime", precision="f32", device="cpu")
+    np.testing.assert_array_equal(small, Stylizer(painter, work_size=24).stylize(Frame(photograph(48, 64))).pixels)
+    assert worst(small, full) > 20
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,24 @@ def test_both_rows_of_every_style_and_no_other() -> None:
     assert not found.failures
 
 
+def test_the_untouched_has_one_row() -> None:
+    """Protects the zero line: with coherence, clips would be blended, and no longer be what everything is above."""
+    material = Material(pictures={"a": picture()}, clips={"slide": clip()})
+    subjects = [
+        Subject("plain", lambda dial: Stylizer(Fake(), coherence=dial), 4, plain=True),
+        Subject("other", lambda dial: Stylizer(Screen(), coherence=dial), 4),
+    ]
+    told: list[tuple[str, int, int]] = []
+    found = evaluate(subjects, material, on_progress=lambda *what: told.append(what))
+    rows = [(row.name, row.coherence) for row in found.rows]
+    assert rows == [("plain", 0.0), ("other", 0.0), ("other", DEFAULT_COHERENCE)]
+    assert [what[1:] for what in told] == [(0, 3), (1, 3), (2, 3)]
+    assert found.rows[0].warp_above == pytest.approx(0)
+    other = found.rows[1]
+    assert other.warp_above == pytest.approx(other.warp - other.warp_untouched)
+    assert other.clips["slide"]["sharpness_last"] == pytest.approx(other.sharpness, rel=0.2)
+
+
 def test_painting_nothing_has_the_errors_of_the_material() -> None:
     """Protects the zero line: identity redraws nothing at whole pixels, gains no noise, and warps like the clip."""
     row = measured(Fake()).rows[0]
