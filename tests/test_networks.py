@@ -178,11 +178,11 @@ def test_small_layers_by_hand() -> None:
 
 
 def test_the_shift_by_strength_by_hand() -> None:
-    """x + (strength − 1)·weight, of each picture by its own strength; nothing at full strength."""
+    """x − (1 − strength)³·weight, of each picture by its own strength; nothing at full strength."""
     shift, x = StrengthShift(2), noise(3, 2, 4, 5)
     strength = torch.tensor([0.0, 0.5, 1.0])
     shift.weight.data[:] = torch.tensor([8.0, -2.0]).view(1, 2, 1, 1)
-    change = torch.tensor([[-8.0, 2.0], [-4.0, 1.0], [0.0, 0.0]]).view(3, 2, 1, 1)
+    change = torch.tensor([[-8.0, 2.0], [-1.0, 0.25], [0.0, 0.0]]).view(3, 2, 1, 1)
     torch.testing.assert_close(shift(x, strength), x + change)
 
 

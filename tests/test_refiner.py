@@ -9,11 +9,16 @@ from numpy.typing import NDArray
 
 from allaprima.errors import UsageError
 from allaprima.frame import Pixels
-from allaprima.refiner import refine, work_size_of
+from allaprima.refiner import Refiner, work_size_of
 
 SCALE = 3
 INSIDE = np.s_[30:-30, 30:-30]
 """Further from the border than windows and kernels reach, in pixels of the frame."""
+
+
+def refine(painting: Pixels, small: Pixels, frame: Pixels) -> Pixels:
+    """The first painting of a stream."""
+    return Refiner().refine(painting, small, frame)
 
 
 def gray(plane: NDArray[np.floating]) -> Pixels:
@@ -85,25 +90,30 @@ def test_an_edge_between_pixels_is_sharp(slope: float, base: float) -> None:
     wanted = (base + slope * frame[..., 0].astype(float))[INSIDE]
     refined = refine(painting, shrunk(frame), frame)[INSIDE][..., 0].astype(float)
     height = abs(slope) * 160
-    assert np.abs(refined - wanted).max() < 0.06 * height
+    assert np.abs(refined - wanted).max() < 0.08 * height
     assert np.abs(cubic(painting, frame)[INSIDE][..., 0] - wanted).max() > 0.25 * height
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gain_by_hand(seed: int) -> None:
-    """The slopes of 9×9 windows, averaged over as many, in 64ths; here nothing changes from row to row."""
+    """The slopes of 5×5 windows at a half, averaged over as many, in 64ths; here nothing changes from row to row."""
     frame, small = step(dark=100, light=130), shrunk(step(dark=100, light=130))
     strokes = np.random.default_rng(seed).normal(0, 30, 40)
     painting = gray(np.tile(strokes, (30, 1)) + small[..., 0] * 1.2)
-    light, painted = small[15, :, 0].astype(float), painting[15, :, 0].astype(float)
-    # Column 61 is the middle of the small pixel 20; the windows around 16 to 24 are averaged.
-    windows = [np.s_[x - 4 : x + 5] for x in range(16, 25)]
-    slopes = [np.cov(light[w], painted[w], bias=True)[0, 1] / (light[w].var() + 100.0) for w in windows]
-    gain = round(64 * float(np.mean(slopes))) / 64
+    light, painted = (
+        np.rint(picture[15, :, 0].astype(float).reshape(20, 2).mean(axis=1)) for picture in (small, painting)
+    )
+    # Column 61 is the middle of the small pixel 20, a quarter of the way from the halved pixel 10 to 9.
+    windows = {at: [np.s_[x - 2 : x + 3] for x in range(at - 2, at + 3)] for at in (9, 10)}
+    slopes = {
+        at: float(np.mean([np.cov(light[w], painted[w], bias=True)[0, 1] / (light[w].var() + 100.0) for w in near]))
+        for at, near in windows.items()
+    }
+    gain = 0.25 * slopes[9] + 0.75 * slopes[10]
     detail = int(frame[45, 61, 0]) - int(cubic(small, frame)[45, 61, 0])
     expected = int(cubic(painting, frame)[45, 61, 0]) + gain * detail
     assert 0.2 < gain < 1.5 and detail > 8
-    assert abs(int(refine(painting, small, frame)[45, 61, 0]) - expected) <= 0.5
+    assert abs(int(refine(painting, small, frame)[45, 61, 0]) - expected) <= 1
 
 
 def test_the_gain_has_a_limit() -> None:
@@ -132,15 +142,16 @@ def test_what_is_added_is_gray_and_stays_in_range() -> None:
     assert bright[:, -1].min() >= 250 and bright[:, 0].max() <= 5
 
 
-@pytest.mark.parametrize("steps", [(1, 0), (0, 2), (-2, 3)])
-def test_moving_by_whole_small_pixels_moves_the_result(steps: tuple[int, int]) -> None:
-    """Protects steadiness: nothing depends on where in the frame it lies, bit for bit."""
+@pytest.mark.parametrize(("steps", "most"), [((2, 0), 0), ((0, -4), 0), ((1, 0), 2), ((-2, 3), 2)])
+def test_moving_by_whole_small_pixels_moves_the_result(steps: tuple[int, int], most: int) -> None:
+    """Protects steadiness: nothing depends on where in the frame it lies, by an even number of pixels bit for bit."""
     wide = texture(3, (300, 300))
     x, y = (SCALE * value for value in steps)
     still, moving = wide[60:210, 60:240], wide[60 + y : 210 + y, 60 + x : 240 + x]
     refined, moved = (refine(shrunk(frame) // 2 + 60, shrunk(frame), frame) for frame in (still, moving))
     there = refined[48:-48, 48:-48]
-    assert np.array_equal(moved[48 - y : 102 - y, 48 - x : 132 - x], there)
+    difference = cv2.absdiff(moved[48 - y : 102 - y, 48 - x : 132 - x], there)
+    assert difference.max() <= most and difference.mean() <= most / 8
     assert there.std() > 5
 
 
@@ -155,6 +166,14 @@ def test_any_ratio_of_sizes(shape: tuple[int, int]) -> None:
         cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(float) for picture in (refined, cubic(small, frame), frame)
     ]
     assert np.abs(light[0] - light[2]).mean() < 0.5 * np.abs(light[1] - light[2]).mean()
+
+
+def test_a_refiner_goes_on_to_other_frames_and_sizes() -> None:
+    """Protects streams: memory that is kept holds nothing of the frame before, and earlier results stay."""
+    refiner, frames = Refiner(), [texture(5), texture(6), texture(7, (90, 120))]
+    results = [refiner.refine(shrunk(frame), shrunk(frame), frame) for frame in frames]
+    for frame, result in zip(frames, results, strict=True):
+        assert np.array_equal(result, refine(shrunk(frame), shrunk(frame), frame))
 
 
 def test_work_sizes_keep_the_frames_shape() -> None:

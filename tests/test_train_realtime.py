@@ -15,7 +15,7 @@ from torch import nn
 
 from allaprima.train.batches import Batch
 from allaprima.train.content import Motion, StillMotion
-from allaprima.train.methods.realtime import RealtimeMethod, _strengths
+from allaprima.train.methods.realtime import RealtimeMethod, _style_shares
 from allaprima.train.network import StyleNetwork
 from allaprima.train.recipes.realtime import RealtimeRecipe
 
@@ -40,7 +40,7 @@ def test_strength_weighs_style_against_the_photograph(monkeypatch: pytest.Monkey
     batch = Batch(torch.full((2, 3, SIDE, SIDE), 0.5), torch.arange(2))
     for strength, style, photograph in (((0.0, 0.0), 0.0, 0.25), ((1.0, 1.0), 1.0, 0.0), ((0.0, 0.6), 0.3, 0.175)):
         drawn = torch.tensor(strength)
-        monkeypatch.setattr("allaprima.train.methods.realtime._strengths", lambda *given, drawn=drawn: drawn)
+        monkeypatch.setattr("allaprima.train.methods.realtime._style_shares", lambda *given, drawn=drawn: drawn)
         found = parts(method, Net(black), batch)
         assert found["style"] == found["style/relu1_2"] == pytest.approx(style)
         assert found["photograph"] == pytest.approx(photograph)
@@ -72,9 +72,9 @@ def test_both_views_are_painted_alike_strongly() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_strengths_are_drawn_for_a_share_of_the_samples(share: float) -> None:
+def test_style_shares_are_drawn_for_a_share_of_the_samples(share: float) -> None:
     """From 0 to 1, evenly but for the zeros, a sixth of them; all others are painted in full."""
-    drawn = _strengths([torch.Generator().manual_seed(seed) for seed in range(4000)], share)
+    drawn = _style_shares([torch.Generator().manual_seed(seed) for seed in range(4000)], share)
     assert drawn.shape == (4000,) and drawn.dtype == torch.float32
     assert drawn.min() >= 0 and drawn.max() <= 1
     below = drawn[drawn < 1]
@@ -84,7 +84,7 @@ def test_strengths_are_drawn_for_a_share_of_the_samples(share: float) -> None:
         assert below[below > 0].mean().item() == pytest.approx(0.5, abs=0.03)
 
 
-def test_without_strengths_the_network_has_no_such_input() -> None:
+def test_without_style_shares_the_network_has_no_such_input() -> None:
     """A share of 0 trains a style that takes the picture alone."""
     assert not RealtimeMethod.network(RealtimeRecipe(channels=4, blocks=1, strength_share=0.0)).takes_strength
     assert RealtimeMethod.network(RealtimeRecipe(channels=4, blocks=1)).takes_strength

@@ -45,7 +45,8 @@ def is_cut(before: Pixels, now: Pixels) -> bool:
 def _thumbnail(pixels: Pixels) -> Pixels:
     # Every n-th pixel of a large picture is enough, and several times as fast as a mean over all of them.
     step = max(min(pixels.shape[0] // (2 * _HEIGHT), pixels.shape[1] // (2 * _WIDTH)), 1)
-    sampled = np.ascontiguousarray(pixels[::step, ::step])
+    height, width = pixels.shape[:2]
+    sampled = cv2.resize(pixels, (width // step, height // step), interpolation=cv2.INTER_NEAREST)
     return np.asarray(cv2.resize(sampled, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -16,16 +16,19 @@ Place = NDArray[np.float64]
 """float64, 2: x, y."""
 Plane = NDArray[np.uint8]
 
-_WORK_SIDE = 430
-"""The longer side that motion is searched at is this or a little less, so that the cost doesn't grow with the frame."""
-_BLUR = 1.6
+_WORK_SIDE = 480
+"""The longer side that motion is searched at is this or less, so that the cost doesn't grow with the frame."""
+_BLUR, _BLUR_WINDOW = 1.6, (9, 9)
 """Of the reduced picture, in its pixels. Bilinear sampling, which the search does, draws what is sharp toward whole
 pixels, by up to 0.03 of a reduced one; smoothed like this, by less than 0.01."""
-_CELL = 24
-"""One point is followed in each square of this side: every part of the picture has the same say, however textured."""
-_TEXTURE = 1e-5
-"""Least eigenvalue of a corner, as OpenCV scales it, from which a square counts as textured. Low enough for asphalt:
-where a coder froze it, it should have its say against the few bright dots that drift."""
+_ACROSS, _LEAST_CELL = 13, 16
+"""Squares along the longer side, and the least side of one in pixels. One point is followed in each: every part of the
+picture has the same say, however textured."""
+_COARSE = 2
+"""Corners are looked for at a half of the reduced picture's size: it is blurred, and any texture can be followed."""
+_TEXTURE = 4e-5
+"""Least eigenvalue of a corner there, as OpenCV scales it, from which a square counts as textured. Low enough for
+asphalt: where a coder froze it, it should have its say against the few bright dots that drift."""
 _BLOCKS = (16, 12)
 """Across and down, in which light is compared."""
 _WINDOW = (15, 15)
@@ -74,9 +77,14 @@ class CameraMotion:
         self._key: _Key | None = None
         self._here = np.zeros(2)
 
-    def follow(self, pixels: Pixels) -> Travel:
-        """Take the next frame: uint8, H×W×3, of the same size as the one before."""
-        small, factor = _reduced(pixels)
+    def follow(self, pixels: Pixels, half: Plane | None = None) -> Travel:
+        """Take the next frame.
+
+        Args:
+            pixels: uint8, H×W×3, of the same size as the one before.
+            half: what :func:`halved` makes of it, where that is at hand.
+        """
+        small, factor = _searched(pixels, half)
         if self._key is None:
             self._key = _Key.of(small, self._here)
             return Travel(0.0, 0.0, 1.0)
@@ -148,32 +156,62 @@ def _gain(small: Plane, like: Plane) -> float:
     The search compares gray values as they are, and would take a lamp that goes up for motion. The median over blocks
     leaves out what moves through the frame.
     """
-    now, then = (np.maximum(cv2.resize(plane, _BLOCKS, interpolation=cv2.INTER_AREA), 1.0) for plane in (small, like))
+    now, then = (np.maximum(_blocks(plane), 1.0) for plane in (small, like))
     return float(np.median(then / now))
 
 
-def _reduced(pixels: Pixels) -> tuple[Plane, int]:
-    """Gray values, averaged over squares of a whole number of pixels, and that number."""
-    height, width = pixels.shape[:2]
-    factor = min(-(-max(height, width) // _WORK_SIDE), height, width)
-    whole = pixels[: height // factor * factor, : width // factor * factor]
-    gray = cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY)
-    size = (gray.shape[1] // factor, gray.shape[0] // factor)
-    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(small, (0, 0), _BLUR), np.uint8), factor
+def _blocks(plane: Plane) -> Plane:
+    # From every few pixels of what is blurred anyway: a mean over all takes ten times as long.
+    few = cv2.resize(plane, (4 * _BLOCKS[0], 4 * _BLOCKS[1]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(few, _BLOCKS, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def halved(pixels: Pixels) -> Plane:
+    """Gray values averaged over squares of 2×2 pixels, what is left over aside.
+
+    Args:
+        pixels: uint8, H×W×3, RGB.
+
+    Returns:
+        uint8, H/2×W/2, but at least 1×1.
+    """
+    height, width = (max(side // 2, 1) for side in pixels.shape[:2])
+    half = cv2.resize(pixels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(half, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def reduced(plane: Plane, factor: int) -> Plane:
+    """Values averaged over squares of ``factor`` × ``factor``, what is left over aside."""
+    height, width = (side // factor for side in plane.shape)
+    whole = plane[: height * factor, : width * factor]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _searched(pixels: Pixels, half: Plane | None) -> tuple[Plane, int]:
+    """Blurred gray values at the size that is searched, and how many of the frame's pixels each is across."""
+    if max(pixels.shape[:2]) <= _WORK_SIDE:
+        plane, factor = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), 1
+    else:
+        half = halved(pixels) if half is None else half
+        more = min(-(-max(half.shape) // _WORK_SIDE), *half.shape)
+        plane, factor = reduced(half, more), 2 * more
+    return np.asarray(cv2.GaussianBlur(plane, _BLUR_WINDOW, _BLUR), np.uint8), factor
 
 
 def _corners(small: Plane) -> Points:
     """The best corner of every square, away from the frame's edge."""
-    strength = cv2.cornerMinEigenVal(small, 5)
-    rows, columns = small.shape[0] // _CELL, small.shape[1] // _CELL
+    cell = max(max(small.shape) // _ACROSS, _LEAST_CELL) // _COARSE
+    rows, columns = (side // (cell * _COARSE) for side in small.shape)
     if not rows * columns:
         return np.zeros((0, 2), np.float32)
-    whole = strength[: rows * _CELL, : columns * _CELL].reshape(rows, _CELL, columns, _CELL)
-    squares = whole.transpose(0, 2, 1, 3).reshape(rows * columns, _CELL * _CELL)
+    whole = small[: rows * cell * _COARSE, : columns * cell * _COARSE]
+    coarse = cv2.resize(whole, (columns * cell, rows * cell), interpolation=cv2.INTER_AREA)
+    strength = cv2.cornerMinEigenVal(coarse, 5).reshape(rows, cell, columns, cell)
+    squares = strength.transpose(0, 2, 1, 3).reshape(rows * columns, cell * cell)
     best = squares.argmax(axis=1)
     top, left = np.divmod(np.arange(len(squares)), columns)
-    points = np.stack([left * _CELL + best % _CELL, top * _CELL + best // _CELL], axis=1).astype(np.float32)
+    at = np.stack([left * cell + best % cell, top * cell + best // cell], axis=1)
+    points = (at * _COARSE).astype(np.float32)
     good = squares[np.arange(len(squares)), best] > _TEXTURE
     result: Points = points[good & _inside(points, small)]
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -11,23 +11,26 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..frame import Frame, Pixels
+from .camera import Plane, halved, reduced
 
-Plane = NDArray[np.uint8]
 Flow = NDArray[np.float32]
+Places = tuple[NDArray[np.int16], NDArray[np.uint16]]
 Share = NDArray[np.float32]
 """float32, H×W, 0-1."""
 
-_REDUCTION = 3
-"""The frame is searched at a third of its size: half the precision at a quarter, twice the cost at a half."""
+REDUCTION = 3
+"""The frame is searched at a third of its size: twice the cost at a half, and half of it at a quarter."""
 _WORK_SIDE = 640
 """The longer side that is searched is this or a little less."""
+_FEWEST = 100
+"""Values on the longer side below which frames aren't reduced, if they aren't smaller: too little would be found."""
 _LEAST_SIDE = 16
 """Of what can be searched; in less, nothing is taken to move."""
 _STRIDE = 5
 """Pixels between the search's patches of 8×8."""
 _WHOLE = 0.15
 """Fractions of a pixel up to this are rounded away rather than resampled: what stands still isn't touched."""
-_NEAR_CAMERA = 0.5
+_NEAR_CAMERA = 0.75
 """Pixels of the frame within which local motion is taken for the camera's."""
 _BOUND, _SLOPE = 0.5, 0.01
 """Of the forward-backward check: squared pixels of the reduced picture, and their share of the squared motion."""
@@ -35,6 +38,39 @@ _LEAST_ALIKE, _CONTRAST, _MOST_ALIKE = 1.5, 0.7, 6.0
 """Difference of light, of 255 and averaged over the window, up to which two places are alike: so much, and so much of
 the contrast around them, which they would differ by at random; but no more than this. From twice that they are not."""
 _WINDOW = (5, 5)
+_BAND = 64
+"""Rows that are stretched at once, so that they stay in the processor's cache."""
+
+
+class Maps:
+    """Places by flow, as OpenCV samples fastest at, in memory that is used again: new one takes as long as the work."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Flow, tuple[int, int]] | None = None
+
+    def of(self, flow: Flow, size: tuple[int, int]) -> Places:
+        """p + flow(p), for each pixel of (width, height), in whole pixels and 32nds; valid until the next call."""
+        width, height = size
+        if self._key is None or self._key[1] != size:
+            self._whole = np.empty((height, width, 2), np.int16)
+            self._fraction = np.empty((height, width), np.uint16)
+        elif self._key[0] is flow:
+            return self._whole, self._fraction
+        rows, columns = flow.shape[:2]
+        x, y = max(width // columns, 1), max(height // rows, 1)
+        # So many cells more that stretching never ends within the picture.
+        at = cv2.copyMakeBorder(flow, 1, 2, 1, 2, cv2.BORDER_REPLICATE) + _grid(rows, columns, x, y)
+        cells = max(_BAND // y, 1)
+        for row in range(0, rows + 1, cells):
+            part = at[row : row + cells + 2]
+            top, bottom = row * y, min((row + cells) * y, height)
+            band = cv2.resize(part, (part.shape[1] * x, len(part) * y))[y : y + bottom - top, x : x + width]
+            if bottom > top:
+                cv2.convertMaps(  # type: ignore[call-overload]
+                    band, None, cv2.CV_16SC2, self._whole[top:bottom], self._fraction[top:bottom]
+                )
+        self._key = flow, size
+        return self._whole, self._fraction
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,14 +78,28 @@ class LocalMotion:
     """Where the pixels of a frame are in another one."""
 
     flow: Flow
-    """float32, H×W×2 (x right, y down), pixels: what pixel p of this frame shows is at p + flow(p) in the other."""
+    """float32, h×w×2 (x right, y down), pixels: what pixel p of this frame shows is at p + flow(p) in the other.
+    Planes smaller than the frame are stretched over it."""
     trust: Share
-    """float32, H×W, 0-1: whether it is inside the other frame, seen there, and looks alike."""
+    """float32, h×w, 0-1: whether it is inside the other frame, seen there, and looks alike."""
+    maps: Maps = field(default_factory=Maps, repr=False)
 
     @property
     def still(self) -> bool:
         """Whether nothing moves at all."""
         return not self.flow.any()
+
+    def stretched(self, size: tuple[int, int]) -> LocalMotion:
+        """The same with planes of (width, height)."""
+        flow, trust = (np.asarray(cv2.resize(plane, size), np.float32) for plane in (self.flow, self.trust))
+        return LocalMotion(flow, trust)
+
+
+@functools.lru_cache(maxsize=8)
+def _grid(rows: int, columns: int, x: int, y: int) -> Flow:
+    """Middles of cells of x×y pixels, of one more at the left and on top, and two at the right and below: float32."""
+    lines = (np.arange(-1, count + 2) * side + (side - 1) / 2 for count, side in ((columns, x), (rows, y)))
+    return np.stack(np.meshgrid(*lines), axis=-1).astype(np.float32)
 
 
 class MotionSearch:
@@ -60,17 +110,19 @@ class MotionSearch:
     motion found last. Trusted is what is inside the other frame and of the same light there.
 
     Args:
+        reduction: by which frames are reduced, at least; see :data:`REDUCTION`.
         both_ways: search from the other frame to this one, too, at twice the cost, and trust only what passes the
             forward-backward check of Sundaram et al. 2010 ("Dense Point Trajectories by GPU-accelerated Large
             Displacement Optical Flow", equation 5). Their check of motion boundaries is left out: at this size they
             are blurred.
     """
 
-    def __init__(self, *, both_ways: bool = False) -> None:
-        self._both_ways = both_ways
+    def __init__(self, reduction: int = REDUCTION, *, both_ways: bool = False) -> None:
+        self._reduction, self._both_ways = reduction, both_ways
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._search.setFinestScale(0)
         self._search.setPatchStride(_STRIDE)
+        self._maps = Maps()
         self.reset()
 
     def reset(self) -> None:
@@ -79,7 +131,11 @@ class MotionSearch:
         self._last: Flow | None = None
 
     def follow(
-        self, pixels: Pixels, given: LocalMotion | None = None, camera: tuple[float, float] | None = None
+        self,
+        pixels: Pixels,
+        given: LocalMotion | None = None,
+        camera: tuple[float, float] | None = None,
+        half: Plane | None = None,
     ) -> LocalMotion | None:
         """Take the next frame, uint8, H×W×3, of the same size.
 
@@ -88,11 +144,12 @@ class MotionSearch:
             given: its motion to the frame before, where that is known already and needn't be searched.
             camera: how the picture moved as a whole, in pixels to the right and down, where that is known: taken for
                 what moves within half a pixel of it, since it is far more exact.
+            half: what :func:`~allaprima.coherence.camera.halved` makes of the frame, where that is at hand.
 
         Returns:
             The motion to the frame before; None for the first.
         """
-        now, before = _reduced(pixels), self._before
+        now, before = self._reduced(pixels, half), self._before
         self._before = now
         if before is None:
             return None
@@ -100,7 +157,8 @@ class MotionSearch:
 
     def between(self, now: Pixels, other: Pixels) -> LocalMotion:
         """Motion from a frame to another one, uint8, H×W×3 each, of the same size."""
-        return self._between(_reduced(now), _reduced(other), (now.shape[1], now.shape[0]))
+        size = (now.shape[1], now.shape[0])
+        return self._between(self._reduced(now), self._reduced(other), size).stretched(size)
 
     def _between(
         self, now: Plane, other: Plane, size: tuple[int, int], camera: tuple[float, float] | None = None
@@ -112,18 +170,25 @@ class MotionSearch:
         else:
             there = self._searched(now, other, self._last)
             self._last = there
-            trust = _likeness(now, _sampled(other, there, cv2.INTER_LINEAR))
+            trust = _likeness(now, _sampled(other, there))
             trust *= _inside(there)
             if self._both_ways:
                 trust *= _consistency(there, self._searched(other, now, None))
-        there = there * np.array([size[0] / width, size[1] / height], np.float32)
+        there = there * np.array([size[0] // width, size[1] // height], np.float32)
         if camera is not None:
             back = -np.array(camera, np.float32)
-            there[_squared(there - back) < _NEAR_CAMERA**2] = back
+            np.copyto(there, back, where=(_squared(there - back) < _NEAR_CAMERA**2)[..., None])
         whole = np.rint(there)
         np.copyto(there, whole, where=np.abs(there - whole) < _WHOLE)
-        flow = np.asarray(cv2.resize(there, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        return LocalMotion(flow, np.asarray(cv2.resize(trust, size, interpolation=cv2.INTER_LINEAR), np.float32))
+        return LocalMotion(there, trust, self._maps)
+
+    def _reduced(self, pixels: Pixels, half: Plane | None = None) -> Plane:
+        height, width = pixels.shape[:2]
+        side = max(height, width)
+        factor = min(max(-(-side // _WORK_SIDE), min(self._reduction, side // _FEWEST), 1), height, width)
+        if factor % 2 == 0:
+            return reduced(halved(pixels) if half is None else half, factor // 2)
+        return reduced(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8), factor)
 
     def _searched(self, now: Plane, other: Plane, guess: Flow | None) -> Flow:
         guess = np.zeros((*now.shape, 2), np.float32) if guess is None else guess.copy()
@@ -168,45 +233,30 @@ def given_motion(frame: Frame, size: tuple[int, int]) -> LocalMotion | None:
     return LocalMotion(flow, trust)
 
 
-def carried(painting: Pixels, motion: LocalMotion, kernel: int = cv2.INTER_CUBIC) -> Pixels:
+def carried(
+    painting: Pixels, motion: LocalMotion, kernel: int = cv2.INTER_CUBIC, memory: Pixels | None = None
+) -> Pixels:
     """The other frame's painting as it looks from this one: result(p) = painting(p + flow(p)); edges repeat.
 
     Args:
         painting: uint8, H×W×3, RGB; of the other frame.
         motion: from this frame to the other.
         kernel: of the interpolation, OpenCV's; linear takes a fifth of cubic's time, and softens.
+        memory: to put the result in, of its shape.
 
     Returns:
         uint8, H×W×3. The painting itself where nothing moves.
     """
-    return painting if motion.still else _sampled(painting, motion.flow, kernel)
+    if motion.still:
+        return painting
+    places = motion.maps.of(motion.flow, (painting.shape[1], painting.shape[0]))
+    return np.asarray(cv2.remap(painting, *places, kernel, dst=memory, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _sampled(pixels: NDArray[np.uint8], flow: Flow, kernel: int) -> NDArray[np.uint8]:
+def _sampled(pixels: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
     """result(p) = pixels(p + flow(p)); edges repeat."""
-    places = _places(flow)
-    return np.asarray(cv2.remap(pixels, *places, kernel, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-
-
-def _places(flow: Flow) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
-    """p + flow(p), in whole pixels and 32nds, which OpenCV samples at faster than at floats."""
-    at = cv2.add(flow, _grid(*flow.shape[:2]))
-    whole, fraction = cv2.convertMaps(at, None, cv2.CV_16SC2)  # type: ignore[call-overload]
-    return np.asarray(whole, np.int16), np.asarray(fraction, np.uint16)
-
-
-@functools.lru_cache(maxsize=4)
-def _grid(height: int, width: int) -> Flow:
-    """Every pixel's place: float32, H×W×2."""
-    return np.stack(np.meshgrid(*(np.arange(side, dtype=np.float32) for side in (width, height))), axis=-1)
-
-
-def _reduced(pixels: Pixels) -> Plane:
-    height, width = pixels.shape[:2]
-    factor = max(-(-max(height, width) // _WORK_SIDE), _REDUCTION)
-    size = (max(width // factor, 1), max(height // factor, 1))
-    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+    places = Maps().of(flow, (pixels.shape[1], pixels.shape[0]))
+    return np.asarray(cv2.remap(pixels, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _inside(flow: Flow) -> Share:
@@ -228,11 +278,13 @@ def _likeness(now: Plane, there: Plane) -> Share:
 
 def _consistency(there: Flow, back: Flow) -> Share:
     """0-1: whether the way there and back ends where it began."""
-    returned = cv2.remap(back, *_places(there), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    places = Maps().of(there, (there.shape[1], there.shape[0]))
+    returned = cv2.remap(back, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     back_there = np.asarray(returned, np.float32)
     seen = _squared(back_there + there) <= _SLOPE * (_squared(there) + _squared(back_there)) + _BOUND
     return np.asarray(cv2.boxFilter(seen.astype(np.float32), -1, (3, 3)), np.float32)
 
 
 def _squared(flow: Flow) -> Share:
-    return np.asarray(flow[..., 0] ** 2 + flow[..., 1] ** 2, np.float32)
+    x, y = cv2.split(flow)
+    return np.asarray(x * x + y * y, np.float32)

@@ -55,9 +55,9 @@ class NoiseFilter:
         if self._table is None:
             return pixels
         if self._before is not None and motion is not None:
-            old = carried(self._before, motion)
+            old = carried(self._before, motion, cv2.INTER_LINEAR)
             lighter, darker = (cv2.LUT(cv2.subtract(*pair), self._table) for pair in ((pixels, old), (old, pixels)))
-            pixels = np.asarray(cv2.subtract(cv2.add(old, lighter), darker), np.uint8)
+            pixels = np.asarray(cv2.subtract(cv2.add(old, lighter, dst=lighter), darker, dst=darker), np.uint8)
         self._before = pixels
         return pixels
 

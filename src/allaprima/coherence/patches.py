@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frame import Frame, Pixels
+from ..frame import Pixels
 from ..painter import Painter
-from ..stylizer import Stylizer
 from ..tiling.operators import NotLocalError
 from ..tiling.sight import sight
 from ..tiling.tiles import Cut, Tiles, cuts
@@ -20,14 +19,15 @@ Window = tuple[slice, slice]
 """Rows and columns."""
 
 _TILE = 224
-"""Longest side of what is painted at once, in pixels as the style sees them: smaller tiles lie closer around what is
-asked for, and larger ones overlap less."""
+"""Longest side in pixels of what is painted at once: smaller tiles lie closer around what is asked for, and larger ones
+overlap less."""
 _MARGIN = 32
-"""Pixels of the same kind that are cut away where a tile borders on others. Styles look farther, 51 pixels in those
-bundled, but what lies beyond this changes their paintings by 0.01 of 255 on average, and by 2 at most."""
-_WORTH, _WORTH_ALL = 0.01, 0.02
-"""Share of a patch, and of a frame that can't be patched, that must be asked for, for it to be painted."""
-_WHOLE = 0.6
+"""Pixels that are cut away where a tile borders on others. Styles look farther, 51 pixels in those bundled, but what
+lies beyond this changes their paintings by 0.01 of 255 on average, and by 2 at most."""
+_WORTH, _WORTH_ALL = 0.03, 0.05
+"""Share of a patch, and of a frame that can't be patched, that must be asked for, for it to be painted. Less
+is shown as it was carried."""
+_WHOLE = 0.35
 """Share of the frame's pixels that tiles may have together; with more, the frame is painted as a whole."""
 
 
@@ -69,13 +69,11 @@ class Patches:
 
     Args:
         painter: of the style.
-        keep_colors, work_size: as for :class:`~allaprima.stylizer.Stylizer`.
     """
 
-    def __init__(self, painter: Painter, *, keep_colors: bool = False, work_size: int | None = None) -> None:
+    def __init__(self, painter: Painter) -> None:
         # A painter's engine is for one size at a time, and tiles have their own.
         self._painter = copy.copy(painter)
-        self._keep_colors, self._work_size = keep_colors, work_size
         self._size: tuple[int, ...] | None = None
         self._tiles: Tiles | None = None
 
@@ -98,28 +96,20 @@ class Patches:
 
     def paint(self, frame: Pixels, patch: Patch) -> Pixels:
         """The painting of a patch of a frame, uint8, H×W×3 each."""
-        work_size = None
-        if self._work_size is not None:
-            work_size = round(min(patch.tiles.height, patch.tiles.width) * self._work_size / min(frame.shape[:2]))
-        stylizer = Stylizer(self._painter, coherence=0, keep_colors=self._keep_colors, work_size=work_size)
-        return stylizer.stylize(Frame(np.ascontiguousarray(frame[patch.tile]))).pixels[patch.kept]
+        return self._painter.paint(np.ascontiguousarray(frame[patch.tile]), {})[0][patch.kept]
 
     def _cut_up(self, height: int, width: int) -> Tiles | None:
         """Tiles for frames of a size; None where there can be none."""
         style = self._painter.style
         if style.fixed_size:
             return None
-        short = min(height, width)
-        work = self._work_size or short
         stride = 1 if style.card.pads else style.card.stride
         try:
-            seen = sight(style.model, *(-(-round(side * work / short) // stride) * stride for side in (height, width)))
+            seen = sight(style.model, *(-(-side // stride) * stride for side in (height, width)))
         except NotLocalError:
             return None
-        # Where tiles begin, as many pixels of the frame as make whole steps of the grid for the style.
-        step = math.lcm(stride, seen.grid) * short
-        grid = step // math.gcd(step, work)
-        margin = -(-_MARGIN * short // (work * grid)) * grid
-        tile_height, rows = cuts(height, margin, grid, _TILE * short // work)
-        tile_width, columns = cuts(width, margin, grid, _TILE * short // work)
+        grid = math.lcm(stride, seen.grid)
+        margin = -(-_MARGIN // grid) * grid
+        tile_height, rows = cuts(height, margin, grid, _TILE)
+        tile_width, columns = cuts(width, margin, grid, _TILE)
         return Tiles(tile_height, tile_width, rows, columns)

@@ -2,7 +2,7 @@
 
 A net that works at a fraction of the picture's size redraws its strokes when the picture moves by a part of its
 stride, and carries them along when it moves by whole strides. So the frame is moved to where the grid lies on it as it
-did in the frame before, painted there, and the painting is moved back.
+did in the frame before, to the pixel, painted there, and the painting is moved back.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ..frame import Pixels
-from .camera import CameraMotion
+from .camera import CameraMotion, Plane
 
 _HYSTERESIS = 0.5
 """Pixels beyond half a stride before the remainder jumps by a stride, so that it doesn't jump to and fro."""
@@ -23,35 +22,32 @@ _PLAY = 0.15
 """Pixels of motion that are taken for noise: a camera that stands still leaves the remainder exactly as it is."""
 _SLACK = 0.05
 """Pixels that a moving camera is followed at, so that the next noise finds play on both sides."""
-_WHOLE = 0.1
-"""Fractions of a pixel up to this are rounded away rather than resampled."""
 _EASE = 0.1
 """Pixels a frame by which the remainder goes back to 0 while there is no common motion to follow."""
 _SUPPORT = 0.5
 """Share of the picture that must move as one to be followed."""
-_TAPS = 4
-"""On either side of the kernel that resamples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offset:
     """How far a frame is moved to be painted, in pixels to the right and down."""
 
-    x: float = 0.0
-    y: float = 0.0
+    x: int = 0
+    y: int = 0
 
 
 class PhaseLock:
     """Decides frame by frame where to paint.
 
+    Whole pixels are followed, which costs no sharpness. What a fraction of a pixel changes in the strokes is left to
+    :class:`~allaprima.coherence.strokes.StrokeMemory`.
+
     Args:
         stride: of the painter, in pixels, at least 2.
-        share: of the displacement's fraction of a pixel that is followed too, 0 to 1. Whole pixels cost no sharpness;
-            for a fraction, frame and painting are resampled.
     """
 
-    def __init__(self, stride: int, share: float = 1.0) -> None:
-        self._stride, self._share = stride, share
+    def __init__(self, stride: int) -> None:
+        self._stride = stride
         self._camera = CameraMotion()
         self.reset()
 
@@ -68,9 +64,9 @@ class PhaseLock:
         self.step: tuple[float, float] | None = None
         """How the picture was last followed, in pixels to the right and down; None where it didn't move as one."""
 
-    def follow(self, pixels: Pixels) -> Offset:
-        """Where to paint the next frame: uint8, H×W×3, of the same size as the one before."""
-        travel = self._camera.follow(pixels)
+    def follow(self, pixels: Pixels, half: Plane | None = None) -> Offset:
+        """Where to paint the next frame; see :meth:`~allaprima.coherence.camera.CameraMotion.follow`."""
+        travel = self._camera.follow(pixels, half)
         before = tuple(self._followed)
         for axis, place in enumerate((travel.x, travel.y)):
             if travel.support < _SUPPORT:
@@ -83,7 +79,7 @@ class PhaseLock:
                 self._remainder[axis] = next_remainder(self._remainder[axis], step, self._stride)
         together = travel.support >= _SUPPORT
         self.step = (self._followed[0] - before[0], self._followed[1] - before[1]) if together else None
-        return Offset(*(0.0 - with_fraction(remainder, self._share) for remainder in self._remainder))
+        return Offset(*(-round(remainder) for remainder in self._remainder))
 
 
 def next_remainder(remainder: float, step: float, stride: int) -> float:
@@ -114,15 +110,8 @@ def eased(remainder: float) -> float:
     return math.copysign(max(abs(remainder) - _EASE, 0.0), remainder)
 
 
-def with_fraction(remainder: float, share: float) -> float:
-    """The nearest whole number of pixels, and a share (0-1) of what it leaves; nothing of what would hardly show."""
-    whole = round(remainder)
-    fraction = share * (remainder - whole)
-    return whole + (fraction if abs(fraction) > _WHOLE else 0.0)
-
-
 def moved(pixels: Pixels, offset: Offset, border: int) -> Pixels:
-    """The frame in a border of its own reflection, moved: whole pixels exactly, fractions by a windowed sinc.
+    """The frame in a border of its own reflection, moved.
 
     Args:
         pixels: uint8, H×W×3; sides of any length.
@@ -132,31 +121,12 @@ def moved(pixels: Pixels, offset: Offset, border: int) -> Pixels:
     Returns:
         uint8, (H + 2·border)×(W + 2·border)×3.
     """
-    x, y = round(offset.x), round(offset.y)
-    sides = (border + y, border - y, border + x, border - x)
-    framed = cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_REFLECT_101)
-    return _by_fraction(np.asarray(framed, np.uint8), offset.x - x, offset.y - y)
+    sides = (border + offset.y, border - offset.y, border + offset.x, border - offset.x)
+    return np.asarray(cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_REFLECT_101), np.uint8)
 
 
 def moved_back(painting: Pixels, offset: Offset, border: int) -> Pixels:
     """Undo :func:`moved` on the painting: exactly over the frame again, without the border."""
-    x, y = round(offset.x), round(offset.y)
-    painting = _by_fraction(painting, x - offset.x, y - offset.y)
     height, width = painting.shape[:2]
-    return np.ascontiguousarray(painting[border + y : height - border + y, border + x : width - border + x])
-
-
-def _by_fraction(pixels: Pixels, x: float, y: float) -> Pixels:
-    """Move right and down by less than a pixel."""
-    if x:
-        pixels = np.asarray(cv2.filter2D(pixels, -1, _kernel(x)[None], borderType=cv2.BORDER_REFLECT_101), np.uint8)
-    if y:
-        pixels = np.asarray(cv2.filter2D(pixels, -1, _kernel(y)[:, None], borderType=cv2.BORDER_REFLECT_101), np.uint8)
-    return pixels
-
-
-def _kernel(fraction: float) -> NDArray[np.float32]:
-    """Lanczos-windowed sinc (Duchon 1979) of 8 taps for a move by a fraction: float32, sums to 1."""
-    at = np.arange(-_TAPS, _TAPS + 1) + fraction
-    weights = np.where(np.abs(at) < _TAPS, np.sinc(at) * np.sinc(at / _TAPS), 0.0)
-    return np.asarray(weights / weights.sum(), np.float32)
+    top, left = border + offset.y, border + offset.x
+    return np.ascontiguousarray(painting[top : height - 2 * border + top, left : width - 2 * border + left])

@@ -9,28 +9,30 @@ from numpy.typing import NDArray
 from ..frame import Pixels
 from .flow import LocalMotion, carried
 
+Mask = NDArray[np.uint8]
 Plane = NDArray[np.float32]
-Window = tuple[int, int]
 
-KEPT = 0.85
-"""Share of the carried painting in the next one, where it is trusted in full."""
+KEPT = 0.88
+"""Share of the carried painting in the next one, where it is trusted."""
+_TRUSTED = 0.8
+"""Trust from which on the carried painting is kept; below, the new one is shown."""
 _AROUND = np.ones((7, 7), np.uint8)
 """Pixels of the new painting whose lightest and darkest bound the carried one."""
-_STROKE: Window = (9, 9)
-_EDGE: Window = (3, 3)
-"""Pixels whose mean is the ground that strokes, and edges, stand out from."""
-_CELL, _FINE = 16, 8
-"""Pixels over which contrasts are compared, and at which it is looked whether something moves."""
-_LEAST = 0.5
-"""Contrast, of 255, that counts as none, so that nothing is made of it."""
-_STROKE_STEEPNESS, _EDGE_STEEPNESS = 2.0, 2.0
-"""How fast contrast is given back as it falls behind."""
-_MOST_STROKE, _MOST_EDGE = 0.2, 0.7
-"""How much of what stands out is added, at most; of old strokes no more than 1/kept − 1, either."""
-_BAND = 32
-"""Rows that are worked on at once, so that they stay in the processor's cache."""
-_ONE = np.ones(4)
-"""For OpenCV, a number to be taken from all channels."""
+_DETAIL = (3, 3)
+"""Pixels whose mean is the ground that detail stands out from."""
+_AIM, _ENOUGH = 1.02, 0.98
+"""Sharpness of what is shown, as a share of the new painting's: so much where something is done for it, which is where
+the blend has less than this."""
+_MOST_DETAIL, _MOST_LIGHT = 7.5, 3.0
+"""How many times over detail, and how much light, of 255, is added to the new painting at most."""
+_HALVINGS = 6
+"""Of the range in which the right amount of detail is looked for."""
+_BAND, _STEP = 12, 96
+"""Rows in which sharpness is measured, and from each such band to the next."""
+_STILL_AROUND = np.ones((5, 5), np.uint8)
+"""Values of the flow that must all move."""
+_DITHER = 0.4
+"""Added in one frame and taken off in the next before rounding, which would else keep the last small differences."""
 
 
 class StrokeMemory:
@@ -40,10 +42,9 @@ class StrokeMemory:
     darkest and the lightest that the new one has around each pixel, so that nothing is left behind what moves. The
     window is wider than there, since a stroke may be drawn anew a few pixels off.
 
-    The mean of strokes drawn anew is paler than each of them, more so the longer it goes on, and each interpolation
-    softens. So where the picture moves, the contrast of the old strokes is raised when it falls behind that of the new
-    ones, by at most what the blend takes from it: no pattern can grow by itself. What edges lack is taken from the new
-    painting.
+    The mean of strokes drawn anew is softer than each of them, and each interpolation softens. So where the picture
+    moves, the detail of the new painting is raised before it is laid under the old one, by as much as makes the blend
+    as sharp as the new painting. Nothing is taken from the old one for it, so no pattern can grow by itself.
 
     Args:
         share: above 0, to 1: how much of this is done.
@@ -51,12 +52,13 @@ class StrokeMemory:
 
     def __init__(self, share: float = 1.0) -> None:
         self._kept = KEPT * share
+        self._work = np.empty((2, 0, 0, 3), np.uint8)
         self.reset()
 
     def reset(self) -> None:
         """Forget the painting before."""
         self._painting: Pixels | None = None
-        self._fades = False  # in every other frame, since one step a frame would be seen
+        self._dither = _DITHER
 
     def keep(self, painting: Pixels, motion: LocalMotion | None) -> Pixels:
         """Take the next painting.
@@ -71,84 +73,74 @@ class StrokeMemory:
         if motion is None:
             self.reset()
         elif self._painting is not None:
-            painting = self._blend(carried(self._painting, motion, cv2.INTER_LINEAR), painting, motion)
+            painting = self._blended(self._painting, painting, motion)
         self._painting = painting
         return painting
 
-    def _blend(self, old: Pixels, new: Pixels, motion: LocalMotion) -> Pixels:
-        old = np.asarray(cv2.max(old, cv2.erode(new, _AROUND)), np.uint8)
-        cv2.min(old, cv2.dilate(new, _AROUND), dst=old)
-        blend = _Sum(new)
-        self._fades = not self._fades
-        blend.add(old, new, motion.trust, self._kept, fades=self._fades)
-        if not motion.still:
-            light, old_light = (np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), np.uint8) for each in (new, old))
-            moves = _moving(motion)
-            pale = _contrast(light, _STROKE) / _contrast(old_light, _STROKE) - 1
-            soft = 1 - _contrast(old_light, _EDGE) / _contrast(light, _EDGE)
-            most = min(1 / self._kept - 1, _MOST_STROKE)
-            blend.add(old, _ground(old, _STROKE), _share(_STROKE_STEEPNESS * pale / most, moves), self._kept * most)
-            share = _share(_EDGE_STEEPNESS * soft / _MOST_EDGE, moves)
-            blend.add(new, _ground(new, _EDGE), share, self._kept * _MOST_EDGE)
-        return blend.pixels
+    def _blended(self, before: Pixels, new: Pixels, motion: LocalMotion) -> Pixels:
+        if self._work.shape[1:] != new.shape:
+            self._work = np.empty((2, *new.shape), np.uint8)
+        old, spare = self._work
+        cv2.max(carried(before, motion, cv2.INTER_LINEAR, old), cv2.erode(new, _AROUND, dst=spare), dst=old)
+        cv2.min(old, cv2.dilate(new, _AROUND, dst=spare), dst=old)
+        trusted = np.asarray(motion.trust >= _TRUSTED, np.uint8)
+        under = new if motion.still else self._raised(new, old, trusted, motion)
+        self._dither = -self._dither
+        blend = np.asarray(cv2.addWeighted(old, self._kept, under, 1 - self._kept, self._dither), np.uint8)
+        _copy_where(trusted == 0, new, blend)
+        return blend
+
+    def _raised(self, new: Pixels, old: Pixels, trusted: Mask, motion: LocalMotion) -> Pixels:
+        """The new painting with more detail where it moves, and with the light that interpolation rounded away."""
+        x, y = cv2.split(motion.flow)
+        moves = np.asarray(cv2.erode(((x != 0) | (y != 0)).astype(np.uint8), _STILL_AROUND), np.uint8)
+        where = _sample(_stretched(trusted * moves, new))
+        for row in (0, 1, -2, -1):  # the next band shows in these
+            where[row % _BAND :: _BAND] = 0
+        light, old_light = (cv2.cvtColor(_sample(each), cv2.COLOR_RGB2GRAY) for each in (new, old))
+        rest = 1 - self._kept
+        blend = cv2.addWeighted(old_light, self._kept, light, rest, 0, dtype=cv2.CV_32F)
+        detail = rest * cv2.subtract(light, cv2.blur(light, _DETAIL), dtype=cv2.CV_32F)
+        lift = _lift(*(cv2.Laplacian(each, cv2.CV_32F) * where for each in (light, blend, detail)))
+        lost = (cv2.mean(light, where)[0] - cv2.mean(old_light, where)[0]) * self._kept / rest
+        raised = np.asarray(cv2.blur(new, _DETAIL, dst=self._work[1]), np.uint8)
+        cv2.addWeighted(new, 1 + lift, raised, -lift, min(max(lost, -_MOST_LIGHT), _MOST_LIGHT), dst=raised)
+        _copy_where(moves == 0, new, raised)
+        return raised
 
 
-class _Sum:
-    """Adds differences of pictures to a picture, in bytes, which have no sign."""
+def _lift(new: Plane, blend: Plane, detail: Plane) -> float:
+    """How many times over detail must be added to a blend for it to be as sharp as the new painting.
 
-    def __init__(self, pixels: Pixels) -> None:
-        self.pixels = pixels.copy()
+    The root of mean|blend + b·detail| = aim·mean|new|, which grows with b once it has passed its least, by bisection.
 
-    def add(self, plus: Pixels, minus: Pixels, share: Plane, scale: float, *, fades: bool = False) -> None:
-        """Add scale · share · (plus − minus), in whole steps.
-
-        Args:
-            plus, minus: uint8, H×W×3.
-            share: 0-1, of any size: it is stretched over the picture.
-            scale: 0-1.
-            fades: take differences for one less, so that the smallest fade, which rounding would keep forever: they
-                add up when each interpolation rounds up.
-        """
-        height, width = self.pixels.shape[:2]
-        weight = (share * np.float32(255)).astype(np.uint8)
-        if weight.shape != (height, width):
-            weight = np.asarray(cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-        for top in range(0, height, _BAND):
-            rows = slice(top, top + _BAND)
-            weights = cv2.merge([weight[rows]] * 3)
-            up, down = cv2.subtract(plus[rows], minus[rows]), cv2.subtract(minus[rows], plus[rows])
-            if fades:
-                cv2.subtract(up, _ONE, dst=up)
-                cv2.subtract(down, _ONE, dst=down)
-            cv2.multiply(up, weights, dst=up, scale=scale / 255)
-            cv2.multiply(down, weights, dst=down, scale=scale / 255)
-            pixels = self.pixels[rows]
-            cv2.subtract(cv2.add(pixels, up, dst=up), down, dst=pixels)
-
-
-def _moving(motion: LocalMotion) -> Plane:
-    """Trust where all around moves, a value every few pixels.
-
-    What stands still loses no contrast, and would be raised in place again and again.
+    Args:
+        new, blend, detail: Laplacians of light, float32.
     """
-    moves = np.asarray(motion.flow[::_FINE, ::_FINE].any(axis=2), np.uint8)
-    all_around = cv2.erode(moves, np.ones((3, 3), np.uint8))
-    return np.asarray(motion.trust[::_FINE, ::_FINE] * all_around, np.float32)
+    sharpness = cv2.norm(new, cv2.NORM_L1)
+    if cv2.norm(blend, cv2.NORM_L1) >= _ENOUGH * sharpness:
+        return 0.0
+    least, most = 0.0, _MOST_DETAIL
+    for _ in range(_HALVINGS):
+        middle = (least + most) / 2
+        if cv2.norm(cv2.scaleAdd(detail, middle, blend), cv2.NORM_L1) < _AIM * sharpness:
+            least = middle
+        else:
+            most = middle
+    return least
 
 
-def _share(amount: Plane, moves: Plane) -> Plane:
-    height, width = moves.shape
-    amount = np.asarray(cv2.resize(np.clip(amount, 0, 1), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    return amount * moves
+def _sample(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Some bands of rows, one after the other."""
+    return np.concatenate([pixels[top : top + _BAND] for top in range(0, max(len(pixels) - _BAND, 1), _STEP)])
 
 
-def _contrast(light: NDArray[np.uint8], window: Window) -> Plane:
-    """Mean distance of the light from its ground in and around each cell, of 255."""
-    height, width = light.shape
-    cells = (max(width // _CELL, 1), max(height // _CELL, 1))
-    few = cv2.resize(cv2.absdiff(light, _ground(light, window)), cells, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.blur(few.astype(np.float32), (3, 3)), np.float32) + _LEAST
+def _stretched(mask: Mask, over: Pixels) -> Mask:
+    height, width = over.shape[:2]
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def _ground(pixels: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
-    return np.asarray(cv2.blur(pixels, window), np.uint8)
+def _copy_where(where: NDArray[np.bool_], source: Pixels, to: Pixels) -> None:
+    """Copy pixels where a mask says so, stretched over the picture."""
+    if where.any():
+        cv2.copyTo(source, _stretched(where.astype(np.uint8), to), to)

@@ -14,31 +14,47 @@ from ..cuts import is_cut
 from ..errors import UsageError
 from ..frame import Frame, Pixels
 from ..stylizer import scale
-from .flow import LocalMotion, MotionSearch, carried
-from .patches import Patch, Patches
+from .flow import Flow, LocalMotion, MotionSearch, carried
+from .patches import Patch, Patches, Window
 
 Every = int | Literal["auto"]
 """Every how many frames one is painted: a number, or as the motion allows."""
-Trust = NDArray[np.float32]
+Light = NDArray[np.uint8]
+Share = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 MOST = 8
 """Frames from a painted one to the next, at most: farther apart, little of what moves can be found again."""
 MOST_BY_MOTION = 4
 """The same where motion decides."""
-_LOST_TO_STAY, _LOST_TO_RISE = 0.16, 0.12
+_LOST_TO_STAY, _LOST_TO_RISE = 0.06, 0.04
 """Share of a frame that may be lost on the way from one painted frame to the next, for the way to be as long as the
-last one, and for it to be longer: apart, so that it doesn't change to and fro."""
-_FAINT = 0.05
-"""Weight of what isn't trusted at all, for something must be shown where nothing is."""
+last one, and for it to be longer: apart, so that it doesn't change to and fro. With more, what is filled in costs as
+much as is saved."""
+_REST = 7
+"""Frames that are painted before motion is looked at again, where it left too much lost from one frame to the next."""
 _SEARCHED_SIDE = 960
 """Longer side in pixels up to which frames are searched for motion as they are; larger ones, at a half, a third, …"""
 _HOLE, _SOUND = 0.2, 0.6
-"""Trust up to which a pixel in a patch is painted anew, and from which on it isn't."""
+"""Trust up to which a lost pixel is had from elsewhere, and from which on it isn't."""
+_WORTH, _WORTH_PART = 0.01, 0.004
+"""Share of a frame that must be lost for it to be looked for in the farther painting, too; and that a part with what is
+around it must have, to be fetched from there."""
 _UNLIKE = 12.0
 """Difference of light, of 255 and averaged over the window, from which on what isn't trusted is lost. Below, it may be
 of another light or without anything to be found by, and can be shown all the same."""
-_WINDOW = (9, 9)
+_REDUCTION = 3
+"""It is looked for what is lost in a third of the size that motion is searched at."""
+_WINDOW = (3, 3)
+_ROUGH, _ROUGH_SLOPE = 0.3, 0.03
+"""Mean distance from the motion around it, in pixels of that size, and its share of that motion, from which on motion
+is torn."""
+_VICINITY = (5, 5)
+_EDGE = np.ones((7, 7), np.uint8)
+_AROUND = np.ones((7, 7), np.uint8)
+"""What is fetched around what is lost, in pixels of that size."""
+_KERNEL = 3
+"""Pixels around a place that are sampled."""
 
 
 def checked_every(every: object) -> Every:
@@ -78,9 +94,11 @@ def pace(lost: float, gap: int, last: int) -> int:
 class Upsampler:
     """Goes over the frames of a stream and has only some of them painted.
 
-    A frame between two painted ones shows both their paintings, carried along by the motion from it to them, the nearer
-    one mostly, and each as far as that motion is trusted. What can't be had from either is painted, in patches where
-    that is enough. The first and the last frame of a shot are painted, and nothing is carried over a cut.
+    A frame between two painted ones shows the painting of the nearer one, carried along by the motion from it to that
+    (the earlier one in the middle, so that nothing is seen before it comes); what is lost on the way is taken from the
+    other one, and what can't be had from either is painted, in patches where that is enough. Both paintings aren't
+    mixed: their mean is paler than each. The first and the last frame of a shot are painted, and nothing is carried
+    over a cut.
 
     Raises:
         UsageError: an ``every`` that there isn't.
@@ -121,6 +139,8 @@ class _View:
     """At the paintings' size."""
     small: Pixels
     """As motion is searched in it."""
+    light: Light
+    """As it is looked for what is lost."""
 
     @classmethod
     def of(cls, frame: Frame, painting: Pixels) -> _View:
@@ -128,7 +148,10 @@ class _View:
         height, width = painting.shape[:2]
         factor = -(-max(height, width) // _SEARCHED_SIDE)
         picture = scale(frame.pixels, (width, height))
-        return cls(frame, picture, scale(picture, (-(-width // factor), -(-height // factor))))
+        small = scale(picture, (-(-width // factor), -(-height // factor)))
+        size = tuple(max(side // _REDUCTION, 1) for side in small.shape[1::-1])
+        light = cv2.resize(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
+        return cls(frame, picture, small, np.asarray(light, np.uint8))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,36 +160,72 @@ class _Link:
 
     motion: LocalMotion
     lost: Mask
-    """What of the frame can't be had from there: bool, H×W."""
+    """What of the frame can't be had from there: bool, of the light's size."""
 
     @classmethod
-    def search(cls, search: MotionSearch, now: Pixels, other: Pixels) -> _Link:
-        """Between two small pictures."""
-        motion = search.between(now, other)
-        light, other_light = (np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), np.uint8) for each in (now, other))
-        difference = cv2.boxFilter(cv2.absdiff(light, carried(other_light, motion)), cv2.CV_32F, _WINDOW)
-        lost = ((difference > _UNLIKE) & (motion.trust < _HOLE)).astype(np.float32)
+    def search(cls, search: MotionSearch, now: _View, other: _View) -> _Link:
+        """Between two frames."""
+        motion = search.between(now.small, other.small)
+        size = now.light.shape[1], now.light.shape[0]
+        flow = cv2.resize(motion.flow, size, interpolation=cv2.INTER_NEAREST) / np.float32(_REDUCTION)
+        trust = np.asarray(cv2.resize(motion.trust, size, interpolation=cv2.INTER_NEAREST), np.float32)
+        there = carried(other.light, LocalMotion(flow, trust), cv2.INTER_LINEAR)
+        difference = cv2.boxFilter(cv2.absdiff(now.light, there), cv2.CV_32F, _WINDOW)
+        unlike = ((difference > _UNLIKE) & (trust < _HOLE)).astype(np.float32)
         # Specks don't count.
-        return cls(motion, np.asarray(cv2.boxFilter(lost, -1, _WINDOW) > 0.5, np.bool_))
-
-    def carried(self, painting: Pixels) -> Pixels:
-        """The other one's painting, of full size, as it looks from the frame."""
-        height, width = painting.shape[:2]
-        small_height, small_width = self.lost.shape
-        larger = np.array([width / small_width, height / small_height], np.float32)
-        flow = cv2.resize(self.motion.flow * larger, (width, height), interpolation=cv2.INTER_LINEAR)
-        return carried(painting, LocalMotion(np.asarray(flow, np.float32), self.motion.trust))
+        lost = np.asarray(cv2.boxFilter(unlike, -1, _WINDOW) > 0.5, np.bool_)
+        rough = _rough(flow)
+        if rough.any():
+            torn = _stretched(rough.astype(np.float32), (motion.trust.shape[1], motion.trust.shape[0]))
+            motion = LocalMotion(motion.flow, np.asarray(motion.trust * (1 - torn), np.float32))
+        return cls(motion, lost | rough)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """A painting on one side of a frame in time."""
+
+    link: _Link
+    painting: Pixels
+
+    def carried(self, window: Window | None = None) -> Pixels:
+        """The painting as it looks from the frame: all of it, or a part."""
+        painting, size, flow = self.painting, self.painting.shape[1::-1], self.link.motion.flow
+        if flow.shape[1::-1] != size:
+            larger = np.array([size[0] / flow.shape[1], size[1] / flow.shape[0]], np.float32)
+            flow = np.multiply(_stretched(flow, size), larger, dtype=np.float32)
+        if window is None:
+            return carried(painting, LocalMotion(flow, self.link.motion.trust))
+        reach = int(np.abs(flow[window]).max()) + _KERNEL
+        top, left = (max(part.start - reach, 0) for part in window)
+        rows, columns = window
+        source = slice(top, rows.stop + reach), slice(left, columns.stop + reach)
+        part = carried(painting[source], LocalMotion(flow[source], self.link.motion.trust))
+        return part[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+
+
+@dataclass(slots=True, eq=False)
 class _Waiting:
     """A frame that waits for the next painted one."""
 
     view: _View
-    back: _Link
-    """To the last painted one."""
-    painting: Pixels
-    """Of that."""
+    back: _Link | None
+    """To the last painted one, where it was searched."""
+    onward: _Link | None = None
+    """To the next painted one, where it was searched."""
+    earlier: bool = True
+    """Whether the last painted one is the nearer one."""
+
+    @property
+    def lost(self) -> Mask:
+        """What can't be had from the paintings that were looked at."""
+        links = [link.lost for link in (self.back, self.onward) if link]
+        return np.asarray(np.logical_and.reduce(links), np.bool_)
+
+    def sides(self, before: Pixels, after: Pixels) -> list[_Side]:
+        """The paintings to show, the nearer one first, given those of the frames around it."""
+        pairs = [(self.back, before), (self.onward, after)]
+        return [_Side(link, painting) for link, painting in (pairs if self.earlier else pairs[::-1]) if link]
 
 
 class _Stream:
@@ -174,40 +233,49 @@ class _Stream:
 
     def __init__(self, upsampler: Upsampler, stylize: Callable[[Frame], Frame]) -> None:
         self._of, self._stylize = upsampler, stylize
-        self._back, self._onward = MotionSearch(both_ways=True), MotionSearch(both_ways=True)
+        self._back, self._onward = MotionSearch(), MotionSearch()
         self._before: Frame | None = None
         self._skipped = False
         """Whether the frame before wasn't painted."""
-        self._last: tuple[_View, Pixels] | None = None
-        """The last painted frame of the shot, and its painting."""
+        self._last: Frame | None = None
+        """The last painted frame of the shot."""
+        self._painting: Pixels = np.empty((0, 0, 3), np.uint8)
+        """That of it."""
+        self._there: _View | None = None
+        """The last painted frame, where it was looked at."""
         self._waiting: list[_Waiting] = []
         self._gap = 0
         """Frames from the last painted one to the newest."""
         self._way = 1
         """Frames from the painted one before to the last painted one."""
+        self._rest = 0
+        """Frames to paint without looking at their motion."""
 
     def take(self, frame: Frame) -> Iterator[Frame]:
         """The next frame; what can be shown by now."""
         before, self._before = self._before, frame
         if before is None or is_cut(before.pixels, frame.pixels):
             yield from self.close()
-            self._last, self._gap = None, 0
+            self._last, self._gap, self._rest = None, 0, 0
         self._gap += 1
-        if self._last is None or self._gap == self._of.every:
+        every, ahead = self._of.every, self._of.ahead
+        self._rest -= every == "auto" and self._rest > 0
+        if self._last is None or self._gap == every or self._rest:
             yield from self._arrive(frame)
             return
-        last, painting = self._last
-        view = _View.of(frame, painting)
-        back = _Link.search(self._back, view.small, last.small)
-        if self._of.every == "auto" and self._gap >= pace(float(back.lost.mean()), self._gap, self._way):
+        view = _View.of(frame, self._painting)
+        nearer = not ahead or every == "auto" or 2 * self._gap <= every
+        back = self._search_back(view, self._last) if nearer else None
+        if every == "auto" and back and self._gap >= pace(float(back.lost.mean()), self._gap, self._way):
+            self._rest = _REST + 1 if self._gap == 1 else 0
             yield from self._arrive(frame)
-        elif self._of.ahead:
-            self._waiting.append(_Waiting(view, back, painting))
+        elif ahead or back is None:
+            self._waiting.append(_Waiting(view, back))
         elif (patches := self._patches(view, back.lost)) is None:
             yield from self._arrive(frame)
         else:
             self._leave_out(frame)
-            yield self._shown(view, back.carried(painting), back.motion.trust, patches)
+            yield self._shown(view, [_Side(back, self._painting)], patches)
 
     def close(self) -> Iterator[Frame]:
         """The frames that wait, the last of them painted."""
@@ -217,36 +285,48 @@ class _Stream:
     def _arrive(self, frame: Frame) -> Iterator[Frame]:
         """Paint a frame; the frames that wait for it, and it."""
         waiting, self._waiting = self._waiting, []
-        onward = self._links_onward(waiting, frame)
+        here = self._look(waiting, frame)
         plans: list[Frame | list[Patch]] = []
-        for each, link in zip(waiting, onward, strict=True):
-            patches = self._patches(each.view, each.back.lost & link.lost)
+        for each in waiting:
+            patches = self._patches(each.view, each.lost)
             if patches is None:
                 plans.append(self._painted(each.view.frame))
             else:
                 self._leave_out(each.view.frame)
                 plans.append(patches)
         painted = self._painted(frame)
-        for index, (each, link, plan) in enumerate(zip(waiting, onward, plans, strict=True), 1):
+        for each, plan in zip(waiting, plans, strict=True):
             if isinstance(plan, Frame):
                 yield plan
             else:
-                origins = ((each.back, each.painting), (link, painted.pixels))
-                shown = _crossfaded(*origins, index / (len(waiting) + 1))
-                yield self._shown(each.view, shown, np.maximum(each.back.motion.trust, link.motion.trust), plan)
-        self._last = (_View.of(frame, painted.pixels), painted.pixels)
+                yield self._shown(each.view, each.sides(self._painting, painted.pixels), plan)
+        self._last, self._painting, self._there = frame, painted.pixels, here
         self._way, self._gap = self._gap, 0
         self._back.reset()
         yield painted
 
-    def _links_onward(self, waiting: list[_Waiting], frame: Frame) -> list[_Link]:
-        """From frames that wait to the one that they wait for."""
-        if not waiting:
-            return []
-        there = _View.of(frame, waiting[0].painting).small
+    def _look(self, waiting: list[_Waiting], frame: Frame) -> _View | None:
+        """Find out where frames that wait are to be had from, now that the one that they wait for is there."""
+        if not self._last or not waiting:
+            return None
+        here = _View.of(frame, self._painting)
         self._onward.reset()
         # The nearest first: each search begins with what the one before found.
-        return [_Link.search(self._onward, each.view.small, there) for each in reversed(waiting)][::-1]
+        for gap, each in reversed(list(enumerate(waiting, 1))):
+            each.earlier = 2 * gap <= len(waiting) + 1
+            if each.earlier:
+                each.back = each.back or self._search_back(each.view, self._last)
+            else:
+                each.onward = _Link.search(self._onward, each.view, here)
+            if each.lost.mean() > _WORTH:
+                each.back = each.back or self._search_back(each.view, self._last)
+                each.onward = each.onward or _Link.search(self._onward, each.view, here)
+        return here
+
+    def _search_back(self, view: _View, last: Frame) -> _Link:
+        """From a frame to the last painted one."""
+        self._there = self._there or _View.of(last, self._painting)
+        return _Link.search(self._back, view, self._there)
 
     def _painted(self, frame: Frame) -> Frame:
         given = replace(frame, motion=None, mask=None) if self._skipped else frame
@@ -262,33 +342,60 @@ class _Stream:
         larger = cv2.resize(lost.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
         return self._of.patches.covering(np.asarray(larger, np.bool_))
 
-    def _shown(self, view: _View, shown: Pixels, trust: Trust, patches: list[Patch]) -> Frame:
-        """A frame with what was carried, and patches where that isn't trusted."""
-        if patches:
-            height, width = shown.shape[:2]
-            hole = cv2.resize((_SOUND - trust) / (_SOUND - _HOLE), (width, height), interpolation=cv2.INTER_LINEAR)
+    def _shown(self, view: _View, sides: list[_Side], patches: list[Patch]) -> Frame:
+        """A frame with what was carried from the first side, filled from the second one, and with patches."""
+        first, others = sides[0], sides[1:]
+        shown, trust = first.carried(), first.link.motion.trust
+        size = shown.shape[1::-1]
+        if shown is first.painting and (others or patches):
             shown = shown.copy()
+        for other in others:
+            hole, there = _hole(trust, size), _stretched(other.link.motion.trust, size)
+            for window in _windows(first.link.lost & ~other.link.lost, size):
+                _fill(shown, window, other.carried(window), hole[window] * there[window])
+            trust = np.maximum(trust, other.link.motion.trust)
+        hole = _hole(trust, size) if patches else trust
         for patch in patches:
-            share = np.clip(hole[patch.window], 0, 1)
-            part = np.ascontiguousarray(shown[patch.window])
-            painted = np.ascontiguousarray(self._of.patches.paint(view.picture, patch))
-            shown[patch.window] = cv2.blendLinear(painted, part, share, 1 - share)
+            _fill(shown, patch.window, self._of.patches.paint(view.picture, patch), hole[patch.window])
         return view.frame.with_pixels(shown)
 
 
-def _crossfaded(before: tuple[_Link, Pixels], after: tuple[_Link, Pixels], share: float) -> Pixels:
-    """What is carried from two paintings, ``share`` of the way from the first to the second, 0-1."""
-    height, width = before[1].shape[:2]
-    # Squared, so that the nearer one prevails, since the mean of two paintings is paler than either; and far above
-    # what OpenCV adds to the sum of weights.
-    weights = [
-        cv2.resize(
-            (link.motion.trust + np.float32(_FAINT)) * np.float32(100 * nearness**2),
-            (width, height),
-            interpolation=cv2.INTER_LINEAR,
-        )
-        for (link, _), nearness in ((before, 1 - share), (after, share))
+def _stretched(plane: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Of (width, height); itself where it is that already."""
+    if plane.shape[1::-1] == size:
+        return plane
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _rough(flow: Flow) -> Mask:
+    """Where motion is torn: what is found alike there by chance doesn't hang together. Edges of what moves don't count.
+
+    Args:
+        flow: float32, H×W×2, in pixels.
+    """
+    mean = cv2.boxFilter(flow, -1, _VICINITY)
+    apart, most = (np.abs(plane).sum(axis=2) for plane in (flow - mean, mean))
+    torn = cv2.boxFilter(apart, -1, _VICINITY) > _ROUGH + _ROUGH_SLOPE * most
+    return np.asarray(cv2.morphologyEx(torn.astype(np.uint8), cv2.MORPH_OPEN, _EDGE) > 0, np.bool_)
+
+
+def _hole(trust: Share, size: tuple[int, ...]) -> Share:
+    """How much must be had from elsewhere, 0-1, of (width, height)."""
+    return np.clip(_stretched((_SOUND - trust) / np.float32(_SOUND - _HOLE), size), 0, 1)
+
+
+def _fill(shown: Pixels, window: Window, pixels: Pixels, share: Share) -> None:
+    """Blend pixels into a window, in place."""
+    part = np.ascontiguousarray(shown[window])
+    shown[window] = cv2.blendLinear(np.ascontiguousarray(pixels), part, share, 1 - share)
+
+
+def _windows(lost: Mask, size: tuple[int, ...]) -> list[Window]:
+    """What encloses the lost parts and a little around them, of (width, height)."""
+    around = cv2.dilate(lost.astype(np.uint8), _AROUND)
+    x_step, y_step = (side / count for side, count in zip(size, lost.shape[::-1], strict=True))
+    return [
+        (slice(int(y * y_step), int((y + height) * y_step)), slice(int(x * x_step), int((x + width) * x_step)))
+        for x, y, width, height, area in cv2.connectedComponentsWithStats(around)[2][1:]
+        if area > _WORTH_PART * lost.size
     ]
-    return np.asarray(
-        cv2.blendLinear(*(link.carried(painting) for link, painting in (before, after)), *weights), np.uint8
-    )

@@ -174,9 +174,10 @@ def _affine(layer: Affine, chain: _Chain, name: str, x: str) -> str:
     return x
 
 
-def _strength_shift(_: StrengthShift, chain: _Chain, name: str, x: str) -> str:
-    missing = chain.node("Sub", ["strength", chain.constant("full_strength", [1.0])], f"{name}.missing")
-    return chain.node("Add", [x, chain.node("Mul", [f"{name}.weight", missing], f"{name}.shift")], name)
+def _strength_shift(layer: StrengthShift, chain: _Chain, name: str, x: str) -> str:
+    missing = chain.node("Sub", [chain.constant("full_strength", [1.0]), "strength"], f"{name}.missing")
+    curve = chain.node("Pow", [missing, chain.constant("strength_power", [layer.POWER])], f"{name}.curve")
+    return chain.node("Sub", [x, chain.node("Mul", [f"{name}.weight", curve], f"{name}.shift")], name)
 
 
 def _space_to_depth(layer: SpaceToDepth, chain: _Chain, name: str, x: str) -> str:

@@ -10,9 +10,10 @@ one) and y' = net(x', y₁), with the gradient through these two. Content and st
 y' and of y₁ moved along the flow. Unlike there, a frame that stands still is the past, since what a net does to a
 painting it does again in every frame; and x' is re-lit and noisy, so that a change of light alone changes no strokes.
 
-A share of the samples is painted at a random strength s below 1. The style's weight of a sample is multiplied by s,
-which the net is told: Babaeizadeh and Ghiasi 2018, "Adjustable Real-time Style Transfer", in one number instead of
-one for each layer. Beside the style stands the photograph itself, by 1 − s, so that 0 leads to the photograph.
+A share of the samples is painted with less of the style: its weight is multiplied by s below 1, drawn at random, and the
+net is told the strength that its curve makes s of: Babaeizadeh and Ghiasi 2018, "Adjustable Real-time Style Transfer",
+in one number instead of one for each layer. Beside the style stands the photograph itself, by 1 − s, so that 0 leads to
+the photograph.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from ..losses.perceptual import (
 from ..losses.temporal import flow_grid
 from ..method import Losses, Method, scheduled_rate
 from ..network import StyleNetwork
+from ..networks.layers import StrengthShift
 from ..networks.realtime import realtime_network
 from ..recipes.realtime import RealtimeRecipe
 from ..vgg import VGG16Features
@@ -46,8 +48,8 @@ from ..vgg import VGG16Features
 class RealtimeMethod(Method[RealtimeRecipe]):
     """Losses of the realtime method for one style picture.
 
-    Parts: ``content``; ``style``, the mean of ``style/LAYER``, each times the strength; ``tv``, ``consistency``,
-    ``photograph`` (times 1 − strength) and ``grid``.
+    Parts: ``content``; ``style``, the mean of ``style/LAYER``, each times s; ``tv``, ``consistency``, ``photograph`` (times
+    1 − s) and ``grid``.
     """
 
     def __init__(self, recipe: RealtimeRecipe, vgg: VGG16Features, style: Tensor) -> None:
@@ -80,7 +82,8 @@ class RealtimeMethod(Method[RealtimeRecipe]):
             # In float32: the grid is fainter than bfloat16 resolves.
             fields = flat_fields(generators).to(image.device)
             flat = network(fields)
-            strength = _strengths(generators, recipe.strength_share).to(image.device)
+            share = _style_shares(generators, recipe.strength_share).to(image.device)
+            strength = 1 - (1 - share) ** (1 / StrengthShift.POWER)
             if recipe.recurrent:
                 flat = torch.cat((flat, network(fields, previous=flat)))
         if recipe.recurrent:
@@ -91,7 +94,7 @@ class RealtimeMethod(Method[RealtimeRecipe]):
                 past = network(seen, strength, past).float().detach()
             first = network(seen, strength, past).float()
             second = network(view.image, strength, first).float()
-            image, painted, strength = torch.cat((seen, image)), torch.cat((painted, second)), strength.repeat(2)
+            image, painted, share = torch.cat((seen, image)), torch.cat((painted, second)), share.repeat(2)
         else:
             painted, second = network(torch.cat((seen, view.image)), strength.repeat(2)).float().chunk(2)
             first = painted
@@ -99,14 +102,14 @@ class RealtimeMethod(Method[RealtimeRecipe]):
         with torch.no_grad():
             target = self.vgg(image, (CONTENT_LAYER,))[CONTENT_LAYER]
         with torch.autocast(image.device.type, enabled=False):
-            layers = {name: (strength * d).mean() for name, d in style_distances(features, self._style_grams).items()}
+            layers = {name: (share * d).mean() for name, d in style_distances(features, self._style_grams).items()}
             losses = {
                 "content": relative_distance(features[CONTENT_LAYER], target).mean(),
                 "style": torch.stack(list(layers.values())).mean(),
                 "tv": total_variation(painted),
                 "consistency": consistency_loss(first, second, view),
                 "grid": grid_loss(flat, network.stride),
-                "photograph": ((1 - strength) * (painted - image).square().mean((1, 2, 3))).mean(),
+                "photograph": ((1 - share) * (painted - image).square().mean((1, 2, 3))).mean(),
             }
         polish = step >= recipe.polish_from(steps)
         total = (
@@ -146,8 +149,8 @@ class RealtimeMethod(Method[RealtimeRecipe]):
         return scheduled_rate(self.recipe, step, polish)
 
 
-def _strengths(generators: Sequence[torch.Generator], share: float) -> Tensor:
-    """How strongly to paint each picture, float32 N: 1, or for a share of them 0 to 1, a sixth of these exactly 0."""
+def _style_shares(generators: Sequence[torch.Generator], share: float) -> Tensor:
+    """How much the style counts in each picture, float32 N: 1, or for a share of them 0 to 1, a sixth exactly 0."""
     return torch.cat(
         [
             torch.where(

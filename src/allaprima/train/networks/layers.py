@@ -53,12 +53,15 @@ class Residual(nn.Sequential):
 
 
 class StrengthShift(nn.Module):
-    """x + (strength − 1)·weight, one weight a channel: how strongly to paint, told to all that follows.
+    """x − (1 − strength)³·weight, one weight a channel: how strongly to paint, told to all that follows.
 
     In a residual trunk it travels along to every layer. At full strength it is nothing: a net trained without it can go
     on with it. It begins as random numbers, large enough for the layers to learn from; from zero it had hardly
-    been learned after 600 steps.
+    been learned after 600 steps. Told evenly, a net keeps nine tenths of the way from the photograph to the style for
+    the last third; cubed, half the strength is about half the way.
     """
+
+    POWER = 3
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -66,7 +69,7 @@ class StrengthShift(nn.Module):
 
     def forward(self, x: Tensor, strength: Tensor) -> Tensor:
         """Float N×C×H×W and N."""
-        return x + (strength.view(-1, 1, 1, 1) - 1) * self.weight
+        return x - (1 - strength.view(-1, 1, 1, 1)) ** self.POWER * self.weight
 
 
 class Recall(nn.Module):
