@@ -10,10 +10,10 @@ one) and y' = net(x', y₁), with the gradient through these two. Content and st
 y' and of y₁ moved along the flow. Unlike there, a frame that stands still is the past, since what a net does to a
 painting it does again in every frame; and x' is re-lit and noisy, so that a change of light alone changes no strokes.
 
-A share of the samples is painted with less of the style: its weight is multiplied by s below 1, drawn at random, and the
-net is told the strength that its curve makes s of: Babaeizadeh and Ghiasi 2018, "Adjustable Real-time Style Transfer",
-in one number instead of one for each layer. Beside the style stands the photograph itself, by 1 − s, so that 0 leads to
-the photograph.
+A share of the samples is painted with less of the style: its weight is multiplied by s below 1, drawn at random, and
+the net is told the strength that its curve makes s of: Babaeizadeh and Ghiasi 2018, "Adjustable Real-time Style
+Transfer", in one number instead of one for each layer. Beside the style stands the photograph itself, by 1 − s, so
+that 0 leads to the photograph.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ from ..vgg import VGG16Features
 class RealtimeMethod(Method[RealtimeRecipe]):
     """Losses of the realtime method for one style picture.
 
-    Parts: ``content``; ``style``, the mean of ``style/LAYER``, each times s; ``tv``, ``consistency``, ``photograph`` (times
-    1 − s) and ``grid``.
+    Parts: ``content``; ``style``, the mean of ``style/LAYER``, each times s; ``tv``, ``consistency``, ``photograph``
+    (times 1 − s) and ``grid``.
     """
 
     def __init__(self, recipe: RealtimeRecipe, vgg: VGG16Features, style: Tensor) -> None:
