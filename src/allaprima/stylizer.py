@@ -153,29 +153,31 @@ class Stylizer:
 
         Args:
             frames: of one stream.
-            at_once: how many are painted at a time, each in a thread; so many are read ahead.
+            at_once: how many are painted at a time, each in a thread; one more is read ahead.
 
         Raises:
             UsageError: as :meth:`stylize`.
         """
-        begun: deque[tuple[_Begun, Future[Pixels]]] = deque()
-
-        def finished() -> Frame:
-            first, painting = begun.popleft()
-            return self._finish(first, painting.result())
-
-        with ThreadPoolExecutor(at_once, "allaprima-paint") as painting:
+        on_way: deque[Future[Frame]] = deque()
+        shape: tuple[int, ...] = ()
+        with (
+            ThreadPoolExecutor(at_once, "allaprima-paint") as painting,
+            ThreadPoolExecutor(1, "allaprima-finish") as finishing,
+        ):
             for frame in frames:
-                following = self._begin(frame)
-                changed = not begun or begun[-1][0].given.shape != following.given.shape
-                while begun and (changed or len(begun) == at_once):
-                    yield finished()
-                future = painting.submit(self._paint_alone, following.given)
+                begun = self._begin(frame)
+                changed, shape = begun.given.shape != shape, begun.given.shape
+                while on_way and (changed or len(on_way) > at_once):
+                    yield on_way.popleft().result()
+                painted = painting.submit(self._paint_alone, begun.given)
                 if changed:
-                    future.exception()  # an engine is loaded for a new size before several threads ask for it
-                begun.append((following, future))
-            while begun:
-                yield finished()
+                    painted.exception()  # an engine is loaded for a new size before several threads ask for it
+                on_way.append(finishing.submit(self._finish_painted, begun, painted))
+            while on_way:
+                yield on_way.popleft().result()
+
+    def _finish_painted(self, begun: _Begun, painted: Future[Pixels]) -> Frame:
+        return self._finish(begun, painted.result())
 
     def _paint_alone(self, pixels: Pixels) -> Pixels:
         return self._painter.paint(pixels, {})[0]

@@ -43,7 +43,7 @@ _BAND = 64
 
 
 class Maps:
-    """Places by flow, as OpenCV samples fastest at, in memory that is used again: new one takes as long as the work."""
+    """Places by flow, as OpenCV samples fastest at; kept for the next picture that is carried along the same flow."""
 
     def __init__(self) -> None:
         self._key: tuple[Flow, tuple[int, int]] | None = None
@@ -122,7 +122,6 @@ class MotionSearch:
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._search.setFinestScale(0)
         self._search.setPatchStride(_STRIDE)
-        self._maps = Maps()
         self.reset()
 
     def reset(self) -> None:
@@ -180,7 +179,7 @@ class MotionSearch:
             np.copyto(there, back, where=(_squared(there - back) < _NEAR_CAMERA**2)[..., None])
         whole = np.rint(there)
         np.copyto(there, whole, where=np.abs(there - whole) < _WHOLE)
-        return LocalMotion(there, trust, self._maps)
+        return LocalMotion(there, trust)
 
     def _reduced(self, pixels: Pixels, half: Plane | None = None) -> Plane:
         height, width = pixels.shape[:2]
