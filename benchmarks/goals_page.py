@@ -81,8 +81,8 @@ def section(found: Result) -> str:
         f" allaprima {machine['allaprima']}, commit {machine['commit'] or 'unknown'}; {machine['date']}"
     )
     words = (
-        f"Style {found['style']}, clips made of `{found['clip']}`, {found['rounds']} rounds in turn, ratios round by"
-        f" round (spread: 75th less 25th percentile). One run on {where}, by"
+        f"Style {found['style']}, clips made of `{found['clip']}`, {found['rounds']} round{'s' * (found['rounds'] > 1)}"
+        f" in turn, ratios round by round (spread: 75th less 25th percentile). One run on {where}, by"
     )
     met = {True: "yes", False: "**no**", None: "–"}
     goals = [[goal.what, goal.wanted, goal.measured, met[goal.met]] for goal in goals_of(found)]

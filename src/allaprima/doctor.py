@@ -14,7 +14,7 @@ from typing import Any
 import av
 import numpy as np
 
-from .engine import PRECISIONS, Placement, load_engine
+from .engine import PRECISIONS, Placement, load_engine, silent_inputs
 from .errors import AllaprimaError
 from .placement import probe_picture
 from .style import Style, bundled_styles
@@ -106,7 +106,7 @@ def _try_engines(report: Report) -> None:
     for placement in _placements():
         try:
             engine = load_engine(style, placement, _PROBE_SIZE)
-            engine.run({"image": picture})
+            engine.run({**silent_inputs(style, _PROBE_SIZE), "image": picture})
             report.ran.append(asdict(engine.placement))
         except AllaprimaError as error:
             report.failed.append({**asdict(placement), "reason": str(error)})
