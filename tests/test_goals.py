@@ -177,7 +177,7 @@ def test_jobs_ask_for_what_the_goals_say(tmp_path: Path, monkeypatch: pytest.Mon
     jobs = goals.jobs_for(style, "scene", tmp_path, 600)
     assert len(made) == len(set(made)) == 8
     assert {(size, frames) for size, frames in made if frames > 10} == {
-        ((720, 540), 600), ((1920, 1080), 300), ((1280, 720), 100), ((3840, 2160), 100)
+        ((720, 540), 600), ((1920, 1080), 600), ((1280, 720), 100), ((3840, 2160), 100)
     }  # fmt: skip
     job = jobs["fastest --preset ultrafast --coherence 0 --engine onnxruntime --precision f32"]
     command = job.peer.video_command(job.clip, Path("out.mp4"), job.size)
