@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -227,6 +228,14 @@ def times_of(path: Path, kind: str = "video") -> list[Fraction]:
         ]
         packets = container.demux(chosen) if chosen else ()
         return sorted(p.pts * p.time_base for p in packets if p.size and p.pts is not None)
+
+
+def textured(index: int, width: int, height: int, *, soft: float) -> np.ndarray:
+    """A picture that slides by two pixels a frame, blurred by a sigma of ``soft`` pixels."""
+    rough = np.random.default_rng(3).standard_normal((height, width + 60, 3)).astype(np.float32)
+    blurred = cv2.GaussianBlur(rough, (0, 0), soft)
+    whole = np.clip(130 + 25 * blurred / blurred.std(), 60, 200).astype(np.uint8)
+    return np.ascontiguousarray(whole[:, 2 * index : 2 * index + width])
 
 
 def noise(index: int, width: int, height: int) -> np.ndarray:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
-import cv2
 import nets
 import numpy as np
 import pytest
-from clips import make
+from clips import make, textured
 
 from allaprima.api import stylize_video
 from allaprima.cli import run
@@ -25,14 +25,7 @@ from allaprima.stylizer import Stylizer
 SIZE = (160, 96)
 """(width, height) of everything that is painted."""
 PLAIN = ["--engine", "onnxruntime", "--precision", "f32", "--threads", "1"]
-
-
-def smooth(index: int, width: int, height: int) -> np.ndarray:
-    """A soft picture that slides by two pixels a frame, so that scaling it changes little."""
-    rough = np.random.default_rng(3).standard_normal((height, width + 60, 3)).astype(np.float32)
-    soft = cv2.GaussianBlur(rough, (0, 0), 6)
-    whole = np.clip(130 + 25 * soft / soft.std(), 60, 200).astype(np.uint8)
-    return np.ascontiguousarray(whole[:, 2 * index : 2 * index + width])
+smooth = partial(textured, soft=6)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from clips import make
+from clips import make, textured
 from nets import graph, negative, node
 
 from allaprima.cli import run
@@ -23,14 +24,7 @@ SIZE = (160, 96)
 FIGURES = {
     "style", "style_score", "content", "shift", "noise", "warp", "warp_untouched", "e_stab", "sharpness"
 }  # fmt: skip
-
-
-def sliding(index: int, width: int, height: int) -> np.ndarray:
-    """A picture that slides by two pixels a frame."""
-    rough = np.random.default_rng(3).standard_normal((height, width + 60, 3)).astype(np.float32)
-    smooth = cv2.GaussianBlur(rough, (0, 0), 2)
-    whole = np.clip(130 + 25 * smooth / smooth.std(), 60, 200).astype(np.uint8)
-    return np.ascontiguousarray(whole[:, 2 * index : 2 * index + width])
+sliding = partial(textured, soft=2)
 
 
 @pytest.fixture

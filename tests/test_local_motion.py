@@ -61,7 +61,7 @@ def test_small_planes_reach_to_every_edge(few: tuple[int, int], size: tuple[int,
 
 
 def test_motions_of_a_search_do_not_mix() -> None:
-    """Protects frames in flight: they share memory, and each is carried by its own motion, in any order."""
+    """Protects frames in flight: each is carried by its own motion, in any order."""
     search = MotionSearch()
     search.follow(view())
     motions = [search.follow(view(3 * index, 0)) for index in (1, 3)]

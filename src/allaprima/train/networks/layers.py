@@ -57,8 +57,8 @@ class StrengthShift(nn.Module):
 
     In a residual trunk it travels along to every layer. At full strength it is nothing: a net trained without it can go
     on with it. It begins as random numbers, large enough for the layers to learn from; from zero it had hardly
-    been learned after 600 steps. Told evenly, a net keeps nine tenths of the way from the photograph to the style for
-    the last third; cubed, half the strength is about half the way.
+    been learned after 600 steps. Told evenly, a net keeps most of the way from the photograph to the style for the
+    last third; cubed, half the strength is about half the way.
     """
 
     POWER = 3
