@@ -32,19 +32,19 @@ def test_share_of_the_recursive_mean() -> None:
         assert share / math.sqrt(2 - share) == pytest.approx(left)
 
 
-@pytest.mark.parametrize("gain", [2.0, 4.0])
-def test_noise_is_brought_down_by_the_gain(gain: float) -> None:
-    """Protects the point: a painter that answers so strongly then changes about as its frames did."""
-    assert gain * left_by(NoiseFilter(gain)) == pytest.approx(1, rel=0.35)
+@pytest.mark.parametrize("gain", [4.0, 8.0])
+def test_noise_is_brought_down_by_what_strokes_leave_of_the_gain(gain: float) -> None:
+    """Protects the point: a painter that answers so strongly then changes at most twice as much as its frames did."""
+    assert gain * left_by(NoiseFilter(gain)) == pytest.approx(2, rel=0.2)
 
 
 def test_quiet_painters_and_no_share_see_frames_as_they_are() -> None:
     """Protects time and sharpness where there is nothing to gain."""
-    for filter_ in (NoiseFilter(1.05), NoiseFilter(0.2), NoiseFilter(6.0, 0.0)):
+    for filter_ in (NoiseFilter(1.9), NoiseFilter(0.2), NoiseFilter(6.0, 0.0)):
         filter_.filter(view(), None)
         frame = view(noise=2)
         assert filter_.filter(frame, STILL) is frame
-    assert left_by(NoiseFilter(4.0, 0.3)) > 1.5 * left_by(NoiseFilter(4.0))
+    assert left_by(NoiseFilter(8.0, 0.3)) > 1.5 * left_by(NoiseFilter(8.0))
 
 
 def test_changes_pass_at_once() -> None:
@@ -60,7 +60,7 @@ def test_moving_pictures_stay_sharp() -> None:
     filter_ = NoiseFilter(4.0)
     for index in range(20):
         shown = filter_.filter(view(2.5 * index, 0), motion_of(2.5, 0) if index else None)
-    assert np.abs(shown[16:-16, 64:-16].astype(int) - view(47.5, 0)[16:-16, 64:-16]).mean() < 1.25
+    assert np.abs(shown[16:-16, 64:-16].astype(int) - view(47.5, 0)[16:-16, 64:-16]).mean() < 1
 
 
 def test_a_long_run_does_not_drift() -> None:

@@ -13,8 +13,8 @@ from .flow import LocalMotion, carried
 
 UNKNOWN_GAIN = 4.0
 """Noise gain of a painter that nobody measured: what published nets have, which answer to noise strongly."""
-_LEAST_EFFECT = 0.9
-"""What is left of the noise, from which on filtering isn't worth its time."""
+_BORNE = 2.0
+"""Noise gain up to which nothing is filtered: strokes that are kept leave a tenth of such changes by themselves."""
 _NOISE, _CHANGE = 8, 20
 """Differences between a frame and the one before, of 255, up to which they are noise and from which they are none."""
 
@@ -28,14 +28,14 @@ class NoiseFilter:
 
     Args:
         gain: the painter's noise gain; see :func:`~allaprima.measure.quality.flicker.noise_gain`. The noise is brought
-            down to 1/gain, so that the painting changes by it as the frame does, and not at all if the gain is about
-            1 or less.
+            down to 2/gain, and not at all if the gain is 2 or less: the rest is left to
+            :class:`~allaprima.coherence.strokes.StrokeMemory`.
         share: 0-1, how much of this is done.
     """
 
     def __init__(self, gain: float = UNKNOWN_GAIN, share: float = 1.0) -> None:
-        left = 1 - share * (1 - 1 / max(gain, 1.0))
-        self._table = _table(new_share(left)) if left <= _LEAST_EFFECT else None
+        left = 1 - share * (1 - _BORNE / max(gain, _BORNE))
+        self._table = _table(new_share(left)) if left < 1 else None
         self.reset()
 
     def reset(self) -> None:

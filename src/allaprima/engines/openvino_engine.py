@@ -85,8 +85,11 @@ class OpenVinoEngine(Engine):
         }
         if self._at_once > 1:
             config["NUM_STREAMS"] = self._at_once
-        if self._threads and self._device == "CPU":
-            config["INFERENCE_NUM_THREADS"] = self._threads
+        if self._device == "CPU":
+            # Pinned, a stream waits for its core while decoding or encoding has it, though another one is free.
+            config["ENABLE_CPU_PINNING"] = False
+            if self._threads:
+                config["INFERENCE_NUM_THREADS"] = self._threads
         try:
             model.reshape(shapes)
             compiled = self._core.compile_model(model, self._device, config)
