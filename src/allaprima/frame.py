@@ -38,6 +38,8 @@ class Frame:
     """float32, H×W×2 (x right, y down), in pixels: this frame's pixel p was at p − motion(p) in the previous one."""
     mask: NDArray[np.bool_] | None = None
     """bool, H×W: true where ``motion`` is valid, that is, where the pixel was visible in the previous frame."""
+    captured: float | None = None
+    """When a live source got it, in seconds of :func:`time.monotonic`; None for other sources."""
 
     @property
     def seconds(self) -> float:
@@ -46,7 +48,7 @@ class Frame:
 
     def with_pixels(self, pixels: Pixels) -> Frame:
         """The same moment with other pixels; planes stay."""
-        return Frame(pixels, self.pts, self.duration, self.time_base, self.color, self.motion, self.mask)
+        return replace(self, pixels=pixels)
 
 
 @dataclass(frozen=True, slots=True)

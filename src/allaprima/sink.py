@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .errors import SinkError
 from .frame import Frame, SourceInfo
 from .source import Source
 
@@ -75,3 +78,52 @@ def open_sink(path: Path, source: Source, info: SourceInfo, options: SinkOptions
     from .sinks.video_file import VideoFileSink
 
     return VideoFileSink(path, source, info, options)
+
+
+LIVE_SINKS = "window, virtual-camera[:DEVICE], a video file, a URL, - (raw video on standard output) or null"
+"""Where a live painting can go, in words."""
+
+
+def open_live_sink(name: str, info: SourceInfo, options: SinkOptions, *, say: Callable[[str], None]) -> Sink:
+    """Open a sink for frames that come as they happen, by its name on the command line.
+
+    Such sinks take frames of any size, and know the time by :attr:`~allaprima.frame.Frame.captured`. Their ``finish``
+    and ``abandon`` may be called from another thread while ``write`` waits for a slow reader, and end it. The window
+    (:class:`~allaprima.sinks.window.WindowSink`) alone belongs to the main thread.
+
+    Args:
+        name: ``window``, ``virtual-camera[:DEVICE]``, a video file, a URL, ``-`` or ``null``.
+        info: of the frames that will be written.
+        options: how to encode, and whether a file may be replaced.
+        say: takes one-line notes for the user.
+
+    Raises:
+        SinkError: it can't take the frames: no display, no such camera, an existing file, an unknown scheme.
+        MissingExtraError: it needs a package that isn't installed.
+    """
+    kind, _, rest = name.partition(":")
+    if name == "null":
+        from .sinks.null import NullSink
+
+        return NullSink()
+    if name == "-":
+        from .sinks.raw_video import RawVideoSink
+
+        return RawVideoSink(info)
+    if name == "window":
+        from .sinks.window import WindowSink
+
+        return WindowSink(info)
+    if kind == "virtual-camera":
+        from .sinks.virtual_camera import VirtualCameraSink
+
+        return VirtualCameraSink(rest or None, info, say=say)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name):
+        from .sinks.stream import StreamSink
+
+        return StreamSink(name, info, options, say=say)
+    if not Path(name).suffix:
+        raise SinkError(f"unknown sink '{name}': use {LIVE_SINKS}")
+    from .sinks.growing_file import GrowingFileSink
+
+    return GrowingFileSink(Path(name), info, options)

@@ -5,23 +5,18 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import av.error
-from av.container import OutputContainer
-from av.packet import Packet
-from av.video.stream import VideoStream
 
 from ..errors import SinkError
 from ..frame import Frame, SourceInfo
 from ..sink import Sink, SinkOptions, SinkResult
 from ..source import Source
 from ..sources.video_file import VideoFileSource
-from ..video.codecs import add_picture, check_size, choose_codec, encoder_options
-from ..video.color import RgbWriter
+from ..video.codecs import check_size, choose_codec, encoder_options
 from ..video.containers import layout_for
 from ..video.copying import Copier, Plan, copy_description, needs_own_tags, stream_metadata
 from ..video.destination import Destination
-from ..video.timing import Clock
+from ..video.encoding import PictureTrack
 
 _FAILURES = (av.error.FFmpegError, OSError, ValueError, MemoryError)
 
@@ -55,13 +50,8 @@ class VideoFileSink(Sink):
             self._source.side.attach(self._plan.indexes)
         self._destination.check()
         self._notes: list[str] = list(self._plan.notes) if self._plan else []
-        self._out: OutputContainer | None = None
-        self._stream: VideoStream | None = None
+        self._picture: PictureTrack | None = None
         self._copier: Copier | None = None
-        self._rgb: RgbWriter | None = None
-        self._clock: Clock | None = None
-        self._size = (0, 0)
-        self._frames = 0
         self._closed = False
 
     def write(self, frame: Frame) -> None:
@@ -71,20 +61,10 @@ class VideoFileSink(Sink):
             SinkError: the disk is full, the encoder refuses, or the frame's size differs from the first one's.
         """
         try:
-            if self._out is None:
-                self._start(frame)
-            if self._stream is None or self._rgb is None or self._clock is None:
+            if self._closed:
                 raise SinkError(f"{self._destination.path} is closed; open another sink")
-            height, width = frame.pixels.shape[:2]
-            if (width, height) != self._size:
-                raise SinkError(
-                    f"frame {self._frames} is {width}x{height}, not {self._size[0]}x{self._size[1]}; scale all alike"
-                )
-            picture = self._rgb.write(frame.pixels)
-            picture.time_base = self._clock.time_base
-            picture.pts, picture.duration = self._clock.place(frame)
-            self._mux(self._stream.encode(picture))
-            self._frames += 1
+            picture = self._picture or self._start(frame)
+            picture.write(frame)
             self._drain()
         except _FAILURES as error:
             self._fail(error)
@@ -92,51 +72,28 @@ class VideoFileSink(Sink):
             self._discard()
             raise
 
-    def _start(self, frame: Frame) -> None:
+    def _start(self, frame: Frame) -> PictureTrack:
         layout, info, plan, source = self._layout, self._info, self._plan, self._source
-        height, width = frame.pixels.shape[:2]
-        self._size = (width, height)
-        check_size(self._codec, width, height)
-        self._rgb = RgbWriter(self._codec.pixel_format, frame.color)
-        columns, rows = self._rgb.padding(width, height)
-        added = [f"one {name}" for name, count in (("column", columns), ("row", rows)) if count]
-        if added:
-            self._notes.append(
-                f"{' and '.join(added)} was added ({width}x{height} to {width + columns}x{height + rows})"
-            )
-        self._clock = Clock(frame, info.frame_rate, layout)
+        self._picture = picture = PictureTrack(frame, info, self._codec, layout)
+        self._notes.extend(picture.notes)
         flags = dict(layout.options)
         if plan is not None and layout.muxer in ("mp4", "mov") and needs_own_tags(plan):
             flags["movflags"] = "use_metadata_tags"
         if layout.negative_times:
-            flags["movie_timescale"] = str(self._clock.fine_scale)
-        self._out = av.open(self._destination.url, "w", format=layout.muxer, container_options=flags)
+            flags["movie_timescale"] = str(picture.clock.fine_scale)
         settings = encoder_options(self._codec, self._options, layout)
-        stream = add_picture(self._out, self._codec, settings, info.frame_rate, self._clock.time_base)
-        stream.width, stream.height = width + columns, height + rows
-        stream.codec_context.sample_aspect_ratio = info.sample_aspect
-        self._rgb.tag(stream.codec_context, height)
-        self._stream = stream
+        out, stream = picture.open(self._destination.url, settings, flags)
         if plan is not None and source is not None:
             span = source.span if source.cut else None
             shift = span[0] if span else Fraction(0)
             stream.metadata.update(stream_metadata(source.reader.stream))
             stream.disposition = source.reader.stream.disposition
-            copy_description(plan, self._out, shift, span)
-            self._copier = Copier(plan, self._out, shift=shift, span=span)
+            copy_description(plan, out, shift, span)
+            self._copier = Copier(plan, out, shift=shift, span=span)
             self._copier.start()
         else:
-            self._out.start_encoding()
-
-    def _mux(self, packets: list[Packet[VideoStream]], *, last: bool = False) -> None:
-        if self._out is None or self._clock is None:
-            return
-        for packet in packets:
-            self._clock.time(packet)
-        if last and packets and self._layout.negative_times:
-            self._clock.close(packets[-1])
-        for packet in packets:
-            self._out.mux_one(packet)
+            out.start_encoding()
+        return picture
 
     def _drain(self, until: Fraction | None = None) -> None:
         if self._source is None or self._copier is None:
@@ -144,20 +101,18 @@ class VideoFileSink(Sink):
         while (entry := self._source.side.take()) is not None:
             self._copier.write(*entry, until=until)
 
-    def _close(self, until: Fraction | None = None) -> None:
-        if self._out is None or self._stream is None or self._clock is None:
-            return
-        self._mux(self._stream.encode(None), last=True)
+    def _close(self, picture: PictureTrack, until: Fraction | None = None) -> None:
+        picture.drain()
         self._drain(until)
-        time_base = self._stream.time_base
-        self._out.close()
-        self._notes.extend(self._clock.notes(time_base))
+        unit = picture.unit
+        picture.close()
+        self._notes.extend(picture.clock.notes(unit))
         if self._copier is not None and self._copier.disordered:
             self._notes.append(
                 f"{self._copier.disordered} packet(s) of sound or subtitles with damaged times were left out"
             )
         if not self._layout.negative_times:
-            late = self._destination.begins() - self._clock.begin
+            late = self._destination.begins() - picture.clock.begin
             if late > Fraction(1, 1000):
                 self._notes.append(
                     f"all times are {float(late) * 1000:.0f} ms later ({self._layout.label} has none before zero)"
@@ -171,32 +126,32 @@ class VideoFileSink(Sink):
         """
         if self._closed:
             raise SinkError(f"{self._destination.path} is closed; open another sink")
-        if not self._frames:
+        if self._picture is None or not self._picture.frames:
             self._discard()
             raise SinkError(f"{self._destination.path} wasn't written: there was no frame; check the source")
         try:
-            self._close()
+            self._close(self._picture)
             if self._source is not None and self._source.damaged:
                 self._notes.append(f"{self._source.damaged} frame(s) were damaged in the input")
             self._destination.keep()
         except _FAILURES as error:
             self._fail(error)
         self._closed = True
-        return SinkResult(self._destination.path, self._frames, tuple(self._notes))
+        return SinkResult(self._destination.path, self._picture.frames, tuple(self._notes))
 
     def abandon(self) -> SinkResult:
         """Close what is there as ``NAME.partial.EXT``; nothing is kept without a frame, or on a full disk."""
-        if self._closed or not self._frames or self._clock is None:
+        if self._closed or self._picture is None or not self._picture.frames:
             self._discard()
             return SinkResult(None, 0, tuple(self._notes))
         try:
-            self._close(until=self._clock.end)
+            self._close(self._picture, until=self._picture.clock.end)
             kept = self._destination.keep_part()
         except _FAILURES as error:
             self._discard()
             return SinkResult(None, 0, (*self._notes, f"nothing was kept: {error}"))
         self._closed = True
-        return SinkResult(kept, self._frames, tuple(self._notes))
+        return SinkResult(kept, self._picture.frames, tuple(self._notes))
 
     def _fail(self, error: Exception) -> None:
         self._discard()
@@ -205,10 +160,9 @@ class VideoFileSink(Sink):
     def _discard(self) -> None:
         if not self._closed:
             self._closed = True
-            out, self._out, self._stream = self._out, None, None
-            if out is not None:
+            if self._picture is not None:
                 try:
-                    out.close()
+                    self._picture.close()
                 except _FAILURES as error:
                     self._notes.append(f"the unfinished file couldn't be closed: {error}")
             self._destination.discard()

@@ -117,6 +117,21 @@ def encoder_options(codec: Codec, options: SinkOptions, layout: Layout) -> dict[
     return chosen
 
 
+def live_options(codec: Codec, options: SinkOptions, layout: Layout, rate: Fraction) -> dict[str, str]:
+    """The encoder's private options where frames come as they happen, ``rate`` a second.
+
+    A second between keyframes and no frame that waits for a later one, so that little is lost when it ends at once.
+    """
+    chosen = encoder_options(codec, options, layout) | {"g": str(max(1, round(rate)))}
+    if codec.name in ("h264", "hevc"):
+        chosen["bf"] = "0"
+    if codec.name == "av1":
+        chosen["svtav1-params"] = "pred-struct=1"
+    if codec.name == "vp9":
+        chosen |= {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+    return chosen
+
+
 def add_picture(
     container: av.container.OutputContainer,
     codec: Codec,

@@ -12,20 +12,22 @@ from ..errors import SinkError
 
 
 class Destination:
-    """A file that appears under its name only when it is whole.
+    """A file that appears under its name only when it is whole, or one that grows under its name.
 
     Args:
         path: the final name.
         source: the input's path, ``-``, or None.
         overwrite: whether an existing file may be replaced.
+        grows: write under the final name from the beginning; the file is never renamed nor removed then.
 
     Raises:
         SinkError: it exists, it is the input, its folder is missing.
     """
 
-    def __init__(self, path: Path, source: str | None, *, overwrite: bool) -> None:
+    def __init__(self, path: Path, source: str | None, *, overwrite: bool, grows: bool = False) -> None:
         self.path = path
-        self.part = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._grows = grows
+        self.part = path if grows else path.with_name(f".{path.stem}.part{path.suffix}")
         """Where the file is until it is whole."""
         if source not in (None, "-") and path.exists() and Path(str(source)).exists() and path.samefile(str(source)):
             raise SinkError(f"{path} is the input itself; write to another name")
@@ -42,13 +44,13 @@ class Destination:
         return f"file:{self.part}"
 
     def check(self) -> None:
-        """Make the part file, so that a place that can't be written is known before painting.
+        """Make the file, so that a place that can't be written is known before painting; what is in it stays.
 
         Raises:
             SinkError: no permission, no space, a read-only file system.
         """
         try:
-            self.part.write_bytes(b"")
+            self.part.open("ab").close()
         except OSError as error:
             raise SinkError(self.why(error, "")) from error
 
@@ -80,7 +82,8 @@ class Destination:
         """One line for what went wrong while writing."""
         code = getattr(error, "errno", None)
         if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return f"no space left for {self.path}; free some or write elsewhere (nothing was kept)"
+            kept = "what came before was" if self._grows else "nothing was"
+            return f"no space left for {self.path}; free some or write elsewhere ({kept} kept)"
         if code in (errno.EACCES, errno.EPERM, errno.EROFS):
             return f"{self.path.parent} can't be written to: permission denied; write elsewhere"
         if isinstance(error, MemoryError):
