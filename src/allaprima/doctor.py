@@ -17,6 +17,7 @@ import numpy as np
 from .engine import PRECISIONS, Placement, load_engine, silent_inputs
 from .errors import AllaprimaError
 from .placement import probe_picture
+from .sources.stream import available_protocols
 from .style import Style, bundled_styles
 from .video.codecs import CODECS, available_codecs
 
@@ -41,6 +42,8 @@ class Report:
     decoders: dict[str, bool] = field(default_factory=dict)
     encoders: dict[str, str | None] = field(default_factory=dict)
     """Codec to the encoder that opens here."""
+    protocols: dict[str, bool] = field(default_factory=dict)
+    """What network streams can be opened by, for ``live``."""
     cameras: list[str] = field(default_factory=list)
     fixes: list[str] = field(default_factory=list)
 
@@ -66,6 +69,7 @@ def examine() -> Report:
     missing = [codec for codec, encoder in report.encoders.items() if encoder is None]
     if missing:
         report.fixes.append(f"no encoder for {', '.join(missing)}: pip install --force-reinstall --only-binary av av")
+    report.protocols = available_protocols()
     report.cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
     if not report.cameras and platform.system() == "Linux":
         report.fixes.append("no camera under /dev/video*: plug one in, or join the 'video' group")

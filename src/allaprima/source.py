@@ -1,10 +1,11 @@
-"""Where frames come from. One grammar for every verb: a file, a folder of pictures, ``-``, or ``scene[:NAME]``."""
+"""Where frames come from. One grammar for what has an end, and one for what happens now."""
 
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -79,3 +80,57 @@ def open_source(name: str, *, start: float | None = None, end: float | None = No
     from .sources.video_file import VideoFileSource
 
     return VideoFileSource(name, start=start, end=end)
+
+
+def open_live_source(
+    name: str,
+    *,
+    size: tuple[int, int] | None = None,
+    rate: float | None = None,
+    say: Callable[[str], None],
+) -> Source:
+    """Open a source whose frames come when they happen, each with the time when it was captured.
+
+    :meth:`Source.frames` waits for the next frame; :meth:`Source.close` ends that from any thread.
+
+    Args:
+        name: ``camera[:NUMBER or words of its name]``, ``screen[:WIDTHxHEIGHT+X+Y, a monitor's number, or words of a
+            window's title]``, ``game[:NAME]`` (the bridge), a URL, ``-`` (Y4M, a container, or bare rgb24 pictures on
+            standard input), or whatever :func:`open_source` opens, at its own pace.
+        size: width and height in pixels to ask a camera for, and that bare pictures have; others come as they are.
+        rate: frames a second to ask a camera for, to capture the screen at, and that bare pictures have; others come
+            as they come.
+        say: takes lines for the user: a camera was lost, it is back.
+
+    Raises:
+        SourceError: it can't be opened, or not now; the message says what to do.
+        MissingExtraError: it needs an extra that isn't installed.
+    """
+    kind, _, rest = name.partition(":")
+    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", name):
+        from .sources.stream import SCHEMES, open_stream
+
+        if scheme[1].lower() not in SCHEMES:
+            raise SourceError(
+                f"{scheme[1]}:// isn't a stream that can be read; use {', '.join(SCHEMES)}, or a file name"
+            )
+        return open_stream(name, say=say)
+    if kind == "camera":
+        from .sources.camera import open_camera
+
+        return open_camera(rest or None, size=size, rate=rate, say=say)
+    if kind == "screen":
+        from .sources.screen import ScreenSource
+
+        return ScreenSource(rest or None, rate=rate, say=say)
+    if kind == "game":
+        from .sources.bridge import BridgeSource
+
+        return BridgeSource(rest or None, say)
+    if name == "-":
+        from .sources.raw_video import PipedVideo
+
+        return PipedVideo(size=size, rate=rate)
+    from .sources.paced import PacedSource
+
+    return PacedSource(open_source(name))

@@ -29,6 +29,7 @@ def doctor(as_json: JsonOption = False) -> None:
     console.print(table)
     console.print("decodes: " + ", ".join(name for name, found in report.decoders.items() if found))
     console.print("encodes: " + ", ".join(f"{name} ({found})" for name, found in report.encoders.items() if found))
+    console.print("streams: " + ", ".join(name if found else f"no {name}" for name, found in report.protocols.items()))
     console.print("cameras: " + (", ".join(report.cameras) or "none"))
     for fix in report.fixes:
         console.print(f"to fix: {fix}", markup=False)

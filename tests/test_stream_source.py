@@ -1,0 +1,166 @@
+"""Network streams: read without delay, gone and back, refused with a reason, and never hung on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from pathlib import Path
+
+import av
+import clips
+import numpy as np
+import pytest
+from live_fakes import until
+from streams import Files, Server, encoded, free_port, recording, write_numbered
+
+from allaprima.errors import SourceError
+from allaprima.frame import Frame
+from allaprima.source import Source, open_live_source
+from allaprima.sources.live_video import CATCHING_UP
+from allaprima.sources.stream import SCHEMES, available_protocols, label_of, open_stream
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nConnection: close\r\n\r\n"
+
+
+class Viewer:
+    """Keeps what a source gives, in a thread."""
+
+    def __init__(self, source: Source) -> None:
+        self.frames: list[Frame] = []
+        self.ended: float | None = None
+        self._source = source
+        self._thread = threading.Thread(target=self._view, name="test-viewer", daemon=True)
+        self._thread.start()
+
+    def _view(self) -> None:
+        for frame in self._source.frames():
+            self.frames.append(frame)
+        self.ended = time.monotonic()
+
+    @property
+    def numbers(self) -> list[int]:
+        """What the frames show."""
+        return [clips.number_of(frame.pixels) for frame in list(self.frames)]
+
+
+def test_a_stream_begins_with_its_first_picture() -> None:
+    """What FFmpeg looked at to know the stream isn't thrown away; else one waits for the next key frame."""
+    with Server(encoded(keys=30), stalls=True, seconds=0.02) as server:
+        with open_live_source(f"tcp://127.0.0.1:{server.port}", say=print) as source:
+            first = next(source.frames())
+        assert (source.info.width, source.info.height, source.info.frame_rate) == (64, 48, 30)
+        assert clips.number_of(first.pixels) < 15
+        assert first.captured is not None and abs(time.monotonic() - first.captured) < 1
+
+
+@pytest.mark.parametrize("http", [None, OK], ids=["tcp", "http"])
+def test_a_stream_that_is_gone_and_back(http: bytes | None) -> None:
+    """The server is killed and started again: two lines for the user, frames go on, on the same time line."""
+    said: list[str] = []
+    server = Server(encoded(), http=http, seconds=0.02)
+    url = f"http://127.0.0.1:{server.port}/live.ts" if http else f"tcp://127.0.0.1:{server.port}"
+    with open_stream(url, say=said.append) as source:
+        viewer = Viewer(source)
+        until(lambda: len(viewer.frames) > 3)
+        server.kill()
+        until(lambda: said)
+        before = len(viewer.frames)
+        with Server(encoded(), port=server.port, http=http, stalls=True):
+            until(lambda: len(viewer.frames) > before + 3)
+            lost, back = said
+    until(lambda: viewer.ended)
+    assert lost.startswith(url) and lost.endswith("; waiting until it is back") and back == f"{url} is back"
+    times = [frame.pts for frame in viewer.frames]
+    assert times == sorted(set(times)) and times[-1] - times[0] > 200_000
+    assert {frame.pixels.shape for frame in viewer.frames} == {(48, 64, 3)}
+
+
+def test_silence_counts_as_lost() -> None:
+    """A sender that keeps the connection and sends nothing."""
+    said: list[str] = []
+    with Server(encoded(), stalls=True) as server:
+        url = f"tcp://127.0.0.1:{server.port}"
+        with open_stream(url, say=said.append, read_seconds=0.3) as source:
+            viewer = Viewer(source)
+            until(lambda: said)
+    until(lambda: viewer.ended)
+    assert said == [f"{url} gives no more pictures (nothing came in time); waiting until it is back"]
+
+
+def test_closing_doesnt_wait_for_a_silent_stream() -> None:
+    """Who closes is free at once; the read that is under way ends by its own limit."""
+    with Server(encoded(), stalls=True) as server:
+        with open_stream(f"tcp://127.0.0.1:{server.port}", say=print, read_seconds=0.8) as source:
+            viewer = Viewer(source)
+            until(lambda: viewer.frames)
+            time.sleep(0.2)
+            closed = time.monotonic()
+        until(lambda: viewer.ended)
+        assert viewer.ended is not None and viewer.ended - closed < 0.5
+
+
+def test_a_recording_on_a_server_plays_once_at_its_own_pace() -> None:
+    """It has a length, so its end is the end."""
+    said: list[str] = []
+    film = recording(12)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: video/x-matroska\r\nContent-Length: %d\r\n\r\n" % len(film)
+    with (
+        Server([film], http=head) as server,
+        open_stream(f"http://127.0.0.1:{server.port}/a", say=said.append) as source,
+    ):
+        begun = time.monotonic()
+        viewer = Viewer(source)
+        until(lambda: viewer.ended)
+        assert viewer.ended is not None and viewer.ended - begun >= 11 / 30 / CATCHING_UP
+    assert viewer.numbers == list(range(12)) and not said
+
+
+def test_segments_are_shown_frame_by_frame(tmp_path: Path) -> None:
+    """HLS sends seconds of frames at once; only the last of each segment would be seen if they weren't spread."""
+    playlist = {"hls_time": "0.2", "hls_list_size": "0", "hls_flags": "omit_endlist"}
+    with av.open(str(tmp_path / "live.m3u8"), "w", format="hls", options=playlist) as out:
+        deque(write_numbered(out, 18), maxlen=0)
+    with Files(tmp_path) as server, open_stream(f"http://127.0.0.1:{server.port}/live.m3u8", say=print) as source:
+        viewer = Viewer(source)
+        until(lambda: viewer.numbers[-1:] == [17])
+    times = [frame.captured for frame in viewer.frames]
+    assert len(times) > 12 and np.median(np.diff(times)) > 0.02
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "connection refused"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "404 not found.*check the address"),
+        (b"HTTP/1.1 401 Unauthorized\r\n\r\n", "asks for a name and password"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "isn't a video stream"),
+    ],
+    ids=["nobody", "404", "401", "page"],
+)
+def test_streams_that_cant_be_opened(answer: bytes | None, message: str) -> None:
+    """Each with its reason and without the password."""
+    server = Server([], http=answer) if answer else None
+    port = server.port if server else free_port()
+    with pytest.raises(SourceError, match=message) as error:
+        open_stream(f"http://me:secret@127.0.0.1:{port}/live", say=print)
+    if server:
+        server.kill()
+    assert "secret" not in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_protocol_that_pyav_lacks_is_named() -> None:
+    """SRT isn't in every PyAV; doctor says so too, without connecting to anything."""
+    here = available_protocols()
+    assert set(here) == set(SCHEMES) and here["tcp"] and here["http"]
+    lacking = [scheme for scheme, found in here.items() if not found]
+    if not lacking:
+        pytest.skip("this PyAV has all of them")
+    with pytest.raises(SourceError, match=f"built without {lacking[0]}://"):
+        open_live_source(f"{lacking[0]}://127.0.0.1:9", say=print)
+
+
+def test_labels_hold_no_password() -> None:
+    """Lines for the user end up in recordings and reports."""
+    assert label_of("rtsp://me:secret@cam.local:554/a?b=1") == "rtsp://cam.local:554/a?b=1"
+    assert label_of("udp://0.0.0.0:5000") == "udp://0.0.0.0:5000"
