@@ -18,6 +18,7 @@ from allaprima.train.batches import Batch
 from allaprima.train.content import Motion, StillMotion
 from allaprima.train.losses.perceptual import CONTENT_LAYER, FEATURE_SCALE, STYLE_LAYERS
 from allaprima.train.method import Method, method_class
+from allaprima.train.methods import realtime
 from allaprima.train.methods.johnson import JohnsonMethod
 from allaprima.train.methods.realtime import RealtimeMethod
 from allaprima.train.methods.reconet import ReconetMethod
@@ -259,3 +260,18 @@ def test_johnson_does_not_clamp_what_it_trains() -> None:
     losses.total.backward()
     assert losses.parts["style"].item() == pytest.approx(4 * (1.25 / 3) ** 2 / FEATURE_SCALE**4)
     assert layer.bias.grad is not None and (layer.bias.grad > 0).all()  # type: ignore[union-attr]
+
+
+def test_the_realtime_net_is_shown_pictures_without_borders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects against painted frames: the view to agree with is as if the picture went on, even at its edge."""
+    torch.manual_seed(0)
+    network = RealtimeMethod.network(RealtimeRecipe())
+    image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        far = realtime._far_from_borders(network, image, torch.ones(1))
+        monkeypatch.setattr(realtime, "_BEYOND", 64)
+        farther = realtime._far_from_borders(network, image, torch.ones(1))
+        near = network(image, torch.ones(1))
+    assert far.shape == image.shape
+    assert (far - farther).abs().max() < 0.1 * (near - farther).abs().max()
+    torch.testing.assert_close(far[..., 40:-40, 40:-40], near[..., 40:-40, 40:-40], rtol=0, atol=1e-4)

@@ -65,10 +65,10 @@ def test_both_views_are_painted_alike_strongly() -> None:
     method = RealtimeMethod(recipe, Colors(), picture(1, 7))  # type: ignore[arg-type]
     for seeds in ([40, 41], [41, 40]):
         parts(method, network, replace(pairs(), seeds=torch.tensor(seeds)))
-    flat, first, _, second = network.given
-    assert flat is None and first is not None and second is not None
-    assert first.shape == (4,) and torch.equal(first[:2], first[2:])
-    assert first[0] != first[1] and torch.equal(first[:2], second[:2].flip(0))
+    flat, first, moved, _, swapped, _ = network.given
+    assert flat is None and first is not None and moved is not None and swapped is not None
+    assert first.shape == (2,) and torch.equal(first, moved)
+    assert first[0] != first[1] and torch.equal(first, swapped.flip(0))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])

@@ -1,7 +1,7 @@
 """The realtime method: perceptual losses and known-motion consistency on single pictures.
 
-One step: a batch of crops x and a second view x' of each; y = net(x), y' = net(x'). Content and style are asked of y,
-consistency of the pair; flat fields must come out without a grid.
+One step: a batch of crops x and a second view x' of each; y = net(x), y' = net(x'), the latter far from its borders.
+Content and style are asked of y, consistency of the pair; flat fields must come out without a grid.
 
 A recurrent net also sees the painting before, and is trained on frames with true flow, which it doesn't need in use:
 Gupta et al. 2017, "Characterizing and Improving Stability in Neural Style Transfer". Of two frames x and x',
@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..batches import Batch
@@ -43,6 +44,9 @@ from ..networks.layers import StrengthShift
 from ..networks.realtime import realtime_network
 from ..recipes.realtime import RealtimeRecipe
 from ..vgg import VGG16Features
+
+_BEYOND = 24
+"""Pixels of reflection around a view, beside the margin: beyond these the default network sees hardly anything."""
 
 
 class RealtimeMethod(Method[RealtimeRecipe]):
@@ -96,8 +100,8 @@ class RealtimeMethod(Method[RealtimeRecipe]):
             second = network(view.image, strength, first).float()
             image, painted, share = torch.cat((seen, image)), torch.cat((painted, second)), share.repeat(2)
         else:
-            painted, second = network(torch.cat((seen, view.image)), strength.repeat(2)).float().chunk(2)
-            first = painted
+            first = painted = network(seen, strength).float()
+            second = _far_from_borders(network, view.image, strength).float()
         features = self.vgg(painted, STYLE_LAYERS)
         with torch.no_grad():
             target = self.vgg(image, (CONTENT_LAYER,))[CONTENT_LAYER]
@@ -147,6 +151,16 @@ class RealtimeMethod(Method[RealtimeRecipe]):
             recipe = replace(self.recipe, learning_rate=self.recipe.polish_learning_rate, warmup_steps=0)
             return scheduled_rate(recipe, step - polish, steps - polish)
         return scheduled_rate(self.recipe, step, polish)
+
+
+def _far_from_borders(network: StyleNetwork, image: Tensor, strength: Tensor) -> Tensor:
+    """The painting of a picture that goes on beyond its borders: N×3×H×W, as the picture.
+
+    Left to itself, a net paints a frame where it feels a border, since paintings have frames. What the other view is
+    painted like there must agree with this one.
+    """
+    painted: Tensor = network(F.pad(image, (_BEYOND,) * 4, mode="reflect"), strength)
+    return painted[..., _BEYOND:-_BEYOND, _BEYOND:-_BEYOND]
 
 
 def _style_shares(generators: Sequence[torch.Generator], share: float) -> Tensor:
