@@ -41,7 +41,9 @@ for name in allaprima.__all__:
     getattr(allaprima, name)
 print(" ".join(names))
 """
-    names = run_python(code, "torch", "lightning_fabric", "tomli_w", "openvino", "tensorboard", "safetensors").split()
+    training = ("torch", "lightning_fabric", "tomli_w", "tensorboard", "safetensors")
+    live = ("pygame", "mss", "prometheus_client", "Xlib", "pyvirtualcam")
+    names = run_python(code, *training, *live, "openvino").split()
     assert {"allaprima.cli.train", "allaprima.engines.openvino_engine", "allaprima.api"} <= set(names)
 
 

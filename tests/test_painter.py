@@ -9,6 +9,7 @@ import nets
 import numpy as np
 import pytest
 
+from allaprima import painter as painter_module
 from allaprima.engine import initial_state
 from allaprima.errors import StyleError, UsageError
 from allaprima.frame import Pixels
@@ -184,3 +185,31 @@ def test_the_engine_is_loaded_once_a_size(tmp_path: Path) -> None:
     for size in ((24, 20), (30, 18), (24, 20)):
         pixels = nets.photograph(*size)
         assert np.array_equal(both.paint(pixels, {})[0], 255 - pixels)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_another_strength_shares_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inner: bool) -> None:
+    """A dial that is turned while frames go on loads nothing, and leaves the painter that it came from as it was."""
+    style = nets.style_of(tmp_path, nets.with_strength() if inner else nets.negative())
+    pixels = nets.photograph()
+    expected = {strength: paint(style, pixels, strength=strength) for strength in (0.5, 1.0)}
+    whole = painter(style, strength=1.0)
+    whole.load(*nets.SIZE)
+    monkeypatch.setattr(painter_module, "open_engine", lambda *given, **options: pytest.fail("it loads an engine"))
+    assert np.array_equal(whole.with_strength(0.5).paint(pixels, {})[0], expected[0.5])
+    assert np.array_equal(whole.paint(pixels, {})[0], expected[1.0])
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        whole.with_strength(1.5)
+
+
+def test_another_size_is_painted_where_the_first_one_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was measured once isn't measured for each size; and the first painter keeps its engine."""
+    first = Painter(nets.style_of(tmp_path, nets.negative()), engine="onnxruntime")
+    first.load(24, 20)
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(painter_module, "open_engine", lambda style, size, **options: asked.append(options))
+    first.for_another_size().load(48, 40)
+    first.load(24, 20)
+    assert len(asked) == 1
+    assert (asked[0]["engine"], asked[0]["device"]) == ("onnxruntime", "cpu")
+    assert asked[0]["precision"] == "f32"

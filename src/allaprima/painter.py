@@ -49,20 +49,16 @@ class Painter:
         device: str = "auto",
         threads: int = 0,
     ) -> None:
-        if not 0.0 <= strength <= 1.0:
-            raise UsageError(f"strength must be between 0 and 1, not {strength:g}")
         wants_picture = "style" in style.card.inputs
         if wants_picture != (style_image is not None):
             need = "needs --style-image" if wants_picture else "takes no --style-image"
             raise UsageError(f"style '{style.name}' {need}")
         self.style = style
         self._options = {"engine": engine, "precision": precision, "device": device, "threads": threads}
-        self._strength = strength
         self._constant: dict[str, NDArray[Any]] = {}
         if style_image is not None:
             self._constant["style"] = style_image[np.newaxis]
-        if "strength" in style.card.inputs:
-            self._constant["strength"] = np.array([strength], np.float32)
+        self._set_strength(strength)
         self._least = max(MINIMUM_SIDE, 1 if style.card.pads else style.card.stride)
         self._engine: Engine | None = None
         self._size: tuple[int, int] | None = None
@@ -110,6 +106,29 @@ class Painter:
         unblended = copy.copy(self)
         unblended._strength = 1.0
         return unblended, self._strength
+
+    def with_strength(self, strength: float) -> Painter:
+        """The same painter with another strength, 0-1; the loaded engine is shared.
+
+        Raises:
+            UsageError: a strength outside 0 to 1.
+        """
+        painter = copy.copy(self)
+        painter._constant = dict(self._constant)
+        painter._set_strength(strength)
+        return painter
+
+    def for_another_size(self) -> Painter:
+        """The same painter, to be loaded for pictures of another size where and how this one was; nothing is measured.
+
+        A painter that wasn't loaded yet chooses by itself.
+        """
+        painter = copy.copy(self)
+        if self._engine is not None:
+            at = self._engine.placement
+            painter._options = {**self._options, "engine": at.engine, "precision": at.precision, "device": at.device}
+        painter._engine = None
+        return painter
 
     def several(self, at_once: int) -> Painter:
         """The same painter, for so many pictures at a time: each is painted with its share of the threads.
@@ -191,6 +210,13 @@ class Painter:
         if tiles is None:
             return self.paint(pixels, {})[0]
         return paint_tiles(pixels, tiles, lambda tile: self.paint(tile, {})[0])
+
+    def _set_strength(self, strength: float) -> None:
+        if not 0.0 <= strength <= 1.0:
+            raise UsageError(f"strength must be between 0 and 1, not {strength:g}")
+        self._strength = strength
+        if "strength" in self.style.card.inputs:
+            self._constant["strength"] = np.array([strength], np.float32)
 
     @contextmanager
     def _with_remedy(self) -> Iterator[None]:

@@ -13,10 +13,12 @@ from . import dataset, shrink, styles, train
 from .bench import bench
 from .compare import compare
 from .demo import demo
+from .devices import devices
 from .doctor import doctor
 from .evaluate import evaluate
 from .gatys import gatys
 from .image import image
+from .live import live
 from .video import video
 
 app = typer.Typer(
@@ -25,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (video, image, compare, demo, evaluate, bench, doctor):
+for verb in (video, live, image, compare, demo, evaluate, bench, devices, doctor):
     app.command()(verb)
 app.add_typer(styles.app, name="styles")
 app.add_typer(dataset.app, name="dataset")
