@@ -352,6 +352,10 @@ def test_the_only_bridge_needs_no_name(
             assert source.name == name and np.array_equal(next(source.frames()).pixels, picture())
         with BridgeWriter(f"{name}-b", 32, 32), pytest.raises(SourceError, match="several"):
             BridgeSource(None, print)
+        # The folder is everybody's: what others left there is passed over.
+        (folder / "allaprima-no name.bridge").touch()
+        (folder / "allaprima-link.bridge").symlink_to(segment_path(name))
+        assert living_bridges() == [name]
 
 
 def test_planes_must_be_as_agreed(name: str) -> None:

@@ -18,6 +18,7 @@ import pytest
 from live_fakes import until
 from streams import encoded
 
+from allaprima.devices import find_devices
 from allaprima.errors import SourceError
 from allaprima.sources.camera import (
     Camera,
@@ -142,6 +143,23 @@ def test_a_camera_that_isnt_there(cameras: list[Camera], wanted: str | None, mes
     """Said with those that are."""
     with pytest.raises(SourceError, match=message):
         choose_camera(cameras, wanted)
+
+
+def test_devices_says_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that takes pictures is no camera; one that can't be asked says why."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    fed = Camera(2, "painted", "/dev/video2", virtual=True, accepts=True)
+    closed = Camera(3, "", "/dev/video3", trouble="permission denied")
+    found = find_devices(lambda: [FRONT, fed, closed])
+    assert [(entry.use, entry.name, entry.detail) for entry in found.cameras] == [
+        ("camera:0", FRONT.name, ""),
+        ("camera:3", "/dev/video3", "permission denied"),
+    ]
+    assert [entry.use for entry in found.virtual_cameras] == ["virtual-camera:/dev/video2"]
+    found = find_devices(list)
+    assert not found.cameras and not found.virtual_cameras
+    assert "no camera: plug one in" in found.notes and any("modprobe v4l2loopback" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import av
 import nets
 import pytest
 from fakes import ListSink
-from live_fakes import FakeWindow
+from live_fakes import FakeWindow, until
 from test_cli import count_frames, one_line, write_clip
 
 from allaprima.cli import run
@@ -79,6 +83,8 @@ def test_several_sinks_at_once(capsys: pytest.CaptureFixture[str]) -> None:
         (["--to", "null", "--to", "null"], 2, "given twice"),
         (["--to", "null", "--latency", "80"], 2, "80ms"),
         (["--to", "null", "--fps", "0"], 2, "above 0"),
+        (["--to", "null", "--fps", "nan"], 2, "finite"),
+        (["--to", "null", "--fps", "inf"], 2, "finite"),
         (["--to", "null", "--fps", "30", "--work-size", "32"], 2, "leave out --work-size"),
         (["--to", "null", "--work-size", "400"], 2, "larger than the frame"),
         (["--to", "null", "--style", ","], 2, "--style takes"),
@@ -86,6 +92,11 @@ def test_several_sinks_at_once(capsys: pytest.CaptureFixture[str]) -> None:
         (["--to", "null", "--from", "missing.mp4"], 3, "missing.mp4"),
         (["--to", "nowhere"], 4, "nowhere"),
         (["--to", "null", "--to", "clip.mp4"], 4, "clip.mp4"),
+        (["--to", "./clip.mp4", "--overwrite"], 4, "is the input itself"),
+        (["--to", "null", "--from", "rtsp://[there"], 3, "isn't a URL"),
+        (["--to", "null", "--from", "camera:97"], 3, "there is no camera"),
+        (["--to", "null", "--from", "game:there-is-none"], 3, "start the game first"),
+        (["--to", "rtmp://[there"], 4, "isn't a URL"),
         (["--to", "null", "--prometheus", "here"], 2, "--prometheus"),
     ],
 )
@@ -93,8 +104,24 @@ def test_bad_input_is_one_line_and_a_code(
     arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each names what is wrong, before anything is painted where that is possible."""
+    before = Path("clip.mp4").read_bytes()
     assert run([*CLIP, *arguments, "--json"]) == code
     assert words in one_line(capsys)
+    assert Path("clip.mp4").read_bytes() == before
+
+
+def test_what_was_changed_on_the_way_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the source, which gives 8 bits, and by a sink: H.264 takes even sizes only."""
+    with av.open("deep.mkv", "w") as container:
+        stream = container.add_stream("ffv1", 25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
+        for _ in range(FRAMES):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p10le")))
+        container.mux(stream.encode(None))
+    assert run(["live", "--from", "deep.mkv", *PLAIN, "--to", "out.mp4", "--size", "33x25"]) == 0
+    said = capsys.readouterr().err
+    assert "dithered" in said
+    assert "out.mp4: one column and one row was added (33x25 to 34x26)" in said
 
 
 def test_a_closed_window_ends_with_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,10 +143,20 @@ def test_a_sink_that_was_lost_shows_in_the_exit_code(
             raise SinkError("the server is gone")
 
     whole = ListSink()
-    patch_sinks(monkeypatch, {"rtmp://there": Broken(), "null": whole})
-    assert run([*CLIP, "--to", "rtmp://there", "--to", "null", "--json"]) == SinkError.exit_code
-    assert "rtmp://there: the server is gone" in one_line(capsys)
+    patch_sinks(monkeypatch, {"rtmp://there/live/secret": Broken(), "null": whole})
+    assert run([*CLIP, "--to", "rtmp://there/live/secret", "--to", "null", "--json"]) == SinkError.exit_code
+    printed = capsys.readouterr()
+    assert printed.err == "allaprima: rtmp://there: the server is gone\n"
+    assert "secret" not in printed.out and '"rtmp://there": ' in printed.out, "keys of streams are nobody's business"
     assert whole.ended == "finished" and len(whole.written) > 3
+
+
+def test_sinks_on_one_host_are_told_apart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Though the rest of their address, which may be a secret, isn't shown."""
+    patch_sinks(monkeypatch, {"rtmp://there/one": ListSink(), "rtmp://there/two": ListSink()})
+    assert run([*CLIP, "--to", "rtmp://there/one", "--to", "rtmp://there/two", "--json"]) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {"rtmp://there", "rtmp://there (2)"} <= set(last["dropped"])
 
 
 def test_all_sinks_are_opened_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +200,27 @@ def test_signals_end_the_run_and_keep_what_was_written(folder: Path, number: sig
     assert count_frames(folder / "out.mp4") >= 3
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX's signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_waiting_for_a_sender_that_is_silent_can_be_ended(number: signal.Signals, code: int) -> None:
+    """By the first signal: nothing is opened yet that would have to be finished."""
+    process = live("--to", "null", "--prometheus", "0", source="-", stdin=subprocess.PIPE)
+    assert process.stderr is not None and b"figures are at" in process.stderr.readline()
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(number)
+    assert process.wait(timeout=20) == code
+    process.communicate()
+
+
+def test_a_closed_standard_input_is_one_line(folder: Path) -> None:
+    """Python has no standard input at all then."""
+    command = f"exec {sys.executable} -m allaprima live --from - {' '.join(PLAIN)} --to null <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "standard input is closed: pipe Y4M" in done.stderr
+
+
 def test_raw_video_goes_to_stdout_alone() -> None:
     """JSON makes room for it, on stderr."""
     video, errors = live("--to", "-", "--json").communicate(timeout=60)
@@ -182,6 +240,43 @@ def test_a_reader_that_goes_away_ends_the_run(folder: Path, arguments: list[str]
     *_, last = process.stderr.read().decode().splitlines()
     assert last.startswith("allaprima: whatever read") and "stopped reading" in last
     process.stderr.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a write to a pipe can't be ended there")
+def test_a_reader_that_stops_reading_is_waited_for_and_holds_up_no_end(folder: Path) -> None:
+    """Its frames are dropped, the run goes on, and ends when it is told to."""
+    write_clip(folder / "long.mp4", 1500)
+    process = live("--to", "-", "--json", "--size", "640x480", source="long.mp4")
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.read(50)
+    while json.loads(process.stderr.readline())["dropped"].get("-", 0) < 3:
+        pass
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    process.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="whether a pipe has room can't be known there")
+def test_lines_of_json_that_nobody_reads_hold_up_nothing(folder: Path) -> None:
+    """Protects the thread that writes them, which has the window and the signals to attend to."""
+    write_clip(folder / "long.mp4", 1500)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"\n")
+    os.set_blocking(write, True)
+    command = [sys.executable, "-m", "allaprima", "live", "--from", "long.mp4", *PLAIN, "--to", "out.mp4", "--json"]
+    process = subprocess.Popen(command, stdout=write, stderr=subprocess.DEVNULL)
+    until(lambda: (folder / "out.mp4").exists() and (folder / "out.mp4").stat().st_size, 20)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    try:
+        assert process.wait(timeout=20) == 130
+    finally:
+        process.kill()
+        os.close(read)
+        os.close(write)
 
 
 def test_goals_as_people_write_them() -> None:

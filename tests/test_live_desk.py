@@ -101,6 +101,26 @@ def test_a_setting_that_cannot_be_loaded_is_left_out_from_then_on() -> None:
     assert sum("→ 120" in line for line in run.said) == 1
 
 
+def test_a_style_that_cannot_be_loaded_leaves_nothing_behind() -> None:
+    """What may be chosen for it is of no use to the one that goes on."""
+
+    def rungs_of(style: str, coherence: float) -> tuple[Setting, ...]:
+        return rungs(style, coherence)[: 3 if style == "first" else 1]
+
+    run = Run()
+    run.desk = Desk(
+        run.switcher,  # type: ignore[arg-type]
+        ["first", "second"],
+        Notes(run.said.append),
+        Budget(Goal(30.0, 1.0), rungs_of),
+    )
+    before = run.switcher.wanted
+    run.desk.do(Command.NEXT_STYLE)
+    run.switcher.want(before)
+    run.judge(8.0)
+    assert (run.switcher.wanted.style, run.setting.work_size) == ("first", 120)
+
+
 def test_the_users_coherence_is_the_best_that_the_controller_goes_to() -> None:
     """It begins anew from where it is."""
     run = Run()
@@ -154,5 +174,7 @@ def test_a_style_picture_goes_to_the_styles_that_take_one(tmp_path: Path) -> Non
     assert nets.worst(paintings[1], np.full((*nets.SIZE, 3), 90, np.uint8)) <= 1
     with pytest.raises(UsageError, match="none of these styles takes"):
         Styles([plain], picture)
+    with pytest.raises(UsageError, match="'any' needs --style-image"):
+        Styles([plain, other])
     with pytest.raises(UsageError, match="two styles are called"):
         Styles([plain, plain])

@@ -111,6 +111,7 @@ class TimedSwitcher(FakeSwitcher):
         return painting
 
 
+@pytest.mark.slow  # a figure of the machine's, which other programs on it worsen
 def test_the_way_from_source_to_sink_costs_little() -> None:
     """At 1280x720, all threads together take less than 5 ms of a core a frame, drawing and inverting it among them."""
     sink = ReadingSink(negative=True)

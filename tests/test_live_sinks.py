@@ -25,6 +25,7 @@ from allaprima.frame import SourceInfo
 from allaprima.sink import SinkOptions
 from allaprima.sinks.growing_file import GrowingFileSink
 from allaprima.sinks.raw_video import RawVideoSink
+from allaprima.video.encoding import PictureTrack
 from allaprima.video.letterbox import letterboxed, placed
 
 
@@ -139,6 +140,20 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert len(shown) >= 150 - 25 - 12
     assert shown == pytest.approx([number / 25 for number in range(len(shown))], abs=0.001)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_encoder_that_refuses_leaves_no_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One clear line, and nothing that looks like a recording."""
+
+    def refuse(*asked: object) -> None:
+        raise ValueError("no such preset")
+
+    monkeypatch.setattr(PictureTrack, "open", refuse)
+    sink = open_sink(str(tmp_path / "out.mp4"))
+    with pytest.raises(SinkError, match="no such preset") as error:
+        sink.write(frame(0))
+    one_line(error)
+    assert sink.abandon().path is None and not list(tmp_path.iterdir())
 
 
 def test_a_recording_on_a_full_disk_keeps_what_was_written(tmp_path: Path) -> None:

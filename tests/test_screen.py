@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -171,14 +172,15 @@ def test_a_display_that_goes_away(program: Program) -> None:
 
 @on_x11
 def test_devices_lists_them(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
-    """With what to write after --from."""
-    program.window("My Game", (40, 30, 100, 50), RED)
+    """With what to write after --from, as a shell takes it."""
+    title = "Bob's Game"
+    program.window(title, (40, 30, 100, 50), RED)
     assert run(["devices", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["screens"] == [{"use": "screen:1", "name": "primary monitor", "detail": "320x240+0+0"}]
-    assert found["windows"] == [{"use": "screen:My Game", "name": "My Game", "detail": "100x50+40+30"}]
+    assert found["windows"] == [{"use": f"screen:{title}", "name": title, "detail": "100x50+40+30"}]
     assert run(["devices"]) == 0
-    assert "--from 'screen:My Game'" in capsys.readouterr().out
+    assert f"--from {shlex.quote(f'screen:{title}')} " in capsys.readouterr().out
 
 
 def test_capturing_keeps_its_rate() -> None:

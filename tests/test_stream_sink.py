@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import select
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from live_fakes import until
 from live_sinks import GRAY, frame, noise, one_line, open_sink
 
 from allaprima.errors import SinkError
@@ -97,6 +103,65 @@ def test_nobody_listens(url: str, match: str) -> None:
     assert "secret" not in one_line(error)
     sink.write(frame(99))
     sink.abandon()
+
+
+def test_an_end_that_nobody_takes_comes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects from a run that hangs at its end: nobody came, and the pipe has no room for the stream's last bytes."""
+    monkeypatch.setattr("allaprima.sinks.stream._STALL_SECONDS", 0.3)
+    sink = open_sink(f"tcp://127.0.0.1:{free_port()}?listen=1")
+    assert isinstance(sink, StreamSink)
+    sink.write(frame(0))
+    poll = select.poll()
+    poll.register(sink._pipe.descriptor, select.POLLOUT)
+    while poll.poll(1000):
+        os.write(sink._pipe.descriptor, bytes(select.PIPE_BUF))
+    ended: list[SinkError] = []
+
+    def finish() -> None:
+        try:
+            sink.finish()
+        except SinkError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=finish, daemon=True)
+    thread.start()
+    thread.join(10)
+    hangs = thread.is_alive()
+    sink.abandon()
+    assert not hangs and "took nothing" in str(ended[0])
+
+
+LISTENS = """
+import sys, time
+from live_sinks import frame, open_sink
+sink = open_sink(sys.argv[1])
+sink.write(frame(0))
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the process that sends")
+def test_a_kill_leaves_no_sender_behind() -> None:
+    """It would wait for a viewer, and hold the port, for ever."""
+    port = free_port()
+    command = [sys.executable, "-c", LISTENS, f"tcp://127.0.0.1:{port}?listen=1"]
+    place = {"cwd": Path(__file__).parent, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **place) as program:  # type: ignore[call-overload]
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"open\n"
+        until(lambda: not is_free(port), 20)
+        program.kill()
+    until(lambda: is_free(port), 20)
+
+
+def is_free(port: int) -> bool:
+    """Whether one may listen there."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

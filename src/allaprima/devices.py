@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from .bridge.reader import living_bridges
 from .errors import AllaprimaError
 from .sources.camera import Camera, list_cameras
 from .sources.screen import Screen
@@ -58,10 +59,7 @@ def find_devices(cameras: Callable[[], list[Camera]] = list_cameras) -> Devices:
     found.screens = _or_note(_screens, found.notes)
     if found.screens and sys.platform == "linux":
         found.windows = _or_note(_windows, found.notes)
-    if sys.platform == "linux":
-        from .bridge.reader import living_bridges
-
-        found.games = [Entry(f"game:{name}", name) for name in living_bridges()]
+    found.games = [Entry(f"game:{name}", name) for name in living_bridges()]
     if importlib.util.find_spec("pyvirtualcam") is None:
         found.notes.append("no virtual camera: pip install 'allaprima[virtual-camera]'")
     elif sys.platform == "linux":

@@ -227,8 +227,9 @@ def segment_path(name: str) -> Path:
 
 def bridge_names() -> list[str]:
     """The names of all bridges that there are, those that a dead writer left behind among them."""
-    found = _folder().glob("allaprima-*.bridge")
-    return sorted(path.name.removeprefix("allaprima-").removesuffix(".bridge") for path in found)
+    files = _folder().glob("allaprima-*.bridge")
+    names = (path.name.removeprefix("allaprima-").removesuffix(".bridge") for path in files)
+    return sorted(name for name in names if _NAME.fullmatch(name))
 
 
 def _folder() -> Path:

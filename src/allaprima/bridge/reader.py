@@ -183,7 +183,7 @@ def living_bridges() -> list[str]:
     """The names of the bridges whose writers live, those of other versions among them."""
     names = []
     for name in bridge_names():
-        with suppress(FileNotFoundError, PermissionError):  # just removed; another user's
+        with suppress(OSError):  # just removed; another user's; a link
             descriptor = open_file(segment_path(name), create=False)
             if is_locked(descriptor):
                 names.append(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import typer
 from rich.console import Console
@@ -27,8 +28,7 @@ def devices(as_json: JsonOption = False) -> None:
     }
     for option, entries in kinds.items():
         for entry in entries:
-            words = f"'{entry.use}'" if " " in entry.use else entry.use
-            table.add_row(Text(f"{option} {words}"), Text(entry.name), Text(entry.detail))
+            table.add_row(Text(f"{option} {shlex.quote(entry.use)}"), Text(entry.name), Text(entry.detail))
     if table.row_count:
         print_table(table)
     for note in found.notes:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import os
 import re
+import select
 import sys
+from collections.abc import Container
 from contextlib import ExitStack
+from itertools import chain, count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -26,6 +29,7 @@ from ..live.styles import Styles
 from ..live.switching import Look, Switcher
 from ..picture import read_picture
 from ..sink import Sink, SinkOptions, open_live_sink
+from ..sinks.sender import place
 from ..source import open_live_source
 from ..style import Style, bundled_styles
 from ..stylizer import DEFAULT_COHERENCE
@@ -109,6 +113,7 @@ def live(
 ) -> None:
     """Paint what happens: the newest frame wins, so delay doesn't grow. In a window, h shows the keys."""
     names = _distinct(to or ["window"])
+    _keep_input(source, names)
     goal = parse_goal(fps, latency)
     if goal is not None and work_size is not None:
         raise UsageError("--fps and --latency choose the work size: leave out --work-size, or both of them")
@@ -118,10 +123,14 @@ def live(
     look = Look(given[0].name, strength, Setting(work_size, coherence, 1, precision))
     teller = _Teller(as_json=as_json, aside=_STDOUT in names, prometheus=prometheus)
     notes = Notes(teller.reporter.say)
-    with stop_on_signals() as stop, ExitStack() as opened:
+    with ExitStack() as opened:
         opened.callback(teller.close)
         wanted = parse_size(size)
+        # This may wait for a sender, and nothing is there yet to be ended well: signals end the program.
         camera = opened.enter_context(open_live_source(source, size=wanted, rate=fps, say=notes.say))
+        stop = opened.enter_context(stop_on_signals())
+        for note in camera.info.notes:
+            notes.say(note)
         info = camera.info.resized(*wanted) if wanted else camera.info
         short_side = min(info.width, info.height)
         switcher = Switcher(styles.open, look, info, preload=[each.name for each in given[1:]], say=notes.say)
@@ -164,7 +173,7 @@ class _Teller:
     def tell(self, standing: Standing) -> None:
         if self._metrics:
             self._metrics.update(standing)
-        if self._as_json:
+        if self._as_json and _has_room(sys.stderr if self._aside else sys.stdout):
             try:
                 typer.echo(json_line(standing), err=self._aside)
             except BrokenPipeError as error:
@@ -184,6 +193,14 @@ class _Teller:
             self._metrics.close()
 
 
+def _has_room(file: TextIO) -> bool:
+    """Whether a line can be written without waiting for a reader who has stopped: one more will come in a second."""
+    try:
+        return os.name != "posix" or bool(select.select([], [file], [], 0)[1])
+    except (OSError, ValueError):  # no descriptor: nobody reads at its other end
+        return True
+
+
 def _detail(report: Report) -> str:
     latency = f", {report.latency.p50:.0f} ms late" if report.latency else ""
     return f"{report.fps:.1f} fps{latency}"
@@ -191,15 +208,23 @@ def _detail(report: Report) -> str:
 
 def _open_sinks(names: list[str], info: SourceInfo, options: SinkOptions, notes: Notes) -> list[tuple[str, Sink]]:
     """All of them or none."""
-    sinks: list[tuple[str, Sink]] = []
+    sinks: dict[str, Sink] = {}
     try:
         for name in names:
-            sinks.append((name, open_live_sink(name, info, options, say=notes.say)))
+            sink = open_live_sink(name, info, options, say=notes.say)
+            sinks[_label(name, sinks)] = sink
     except BaseException:
-        for _, sink in sinks:
+        for sink in sinks.values():
             sink.abandon()
         raise
-    return sinks
+    return list(sinks.items())
+
+
+def _label(name: str, taken: Container[str]) -> str:
+    """What a sink is called: a URL without what follows the host, which may be a secret key."""
+    label = place(name) if "://" in name else name
+    labels = chain([label], (f"{label} ({number})" for number in count(2)))
+    return next(each for each in labels if each not in taken)
 
 
 def _split(text: str) -> list[str]:
@@ -221,6 +246,12 @@ def _distinct(names: list[str]) -> list[str]:
         if names.count(name) > 1:
             raise UsageError(f"--to {name} is given twice: leave one out")
     return names
+
+
+def _keep_input(source: str, names: list[str]) -> None:
+    for name in names:
+        if name != _STDOUT and Path(name).exists() and Path(source).exists() and Path(name).samefile(source):
+            raise SinkError(f"{name} is the input itself; write to another name")
 
 
 def parse_goal(fps: float | None, latency: str | None) -> Goal | None:

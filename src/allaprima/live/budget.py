@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -76,7 +77,7 @@ class Goal:
     """What is to be kept.
 
     Raises:
-        UsageError: a rate or a latency that isn't above 0.
+        UsageError: a rate or a latency that isn't above 0, or an endless rate.
     """
 
     fps: float
@@ -85,8 +86,8 @@ class Goal:
     """Seconds from captured to shown, for 95 frames of 100."""
 
     def __post_init__(self) -> None:
-        if self.fps <= 0 or self.latency <= 0:
-            raise UsageError(f"goals must be above 0, not {self.fps:g} fps and {1000 * self.latency:g} ms")
+        if not (0 < self.fps < math.inf and self.latency > 0):
+            raise UsageError(f"goals must be finite and above 0, not {self.fps:g} fps and {1000 * self.latency:g} ms")
 
 
 def ladder(

@@ -37,7 +37,9 @@ class Desk:
     def __init__(self, switcher: Switcher, styles: Sequence[str], notes: Notes, budget: Budget | None = None) -> None:
         self._switcher, self._styles, self._notes, self._budget = switcher, list(styles), notes, budget
         self._coherence = switcher.wanted.setting.coherence
+        self._style = ""
         self._rungs: tuple[Setting, ...] = ()
+        """What may be chosen for that style."""
         self.state: State | None = None
         """Of the controller, where there is one."""
         self.split = self.paused = self.help = False
@@ -83,6 +85,8 @@ class Desk:
         """
         if self._budget is None or self.state is None or self.paused:
             return
+        if self._switcher.wanted.style != self._style:
+            self._begin()  # another style couldn't be loaded: what may be chosen is again what suits the one before
         look, running = self._switcher.wanted, self._switcher.shown.setting
         if look.setting != self.state.setting:
             # It couldn't be loaded, and was said to be so: go on without it.
@@ -99,6 +103,7 @@ class Desk:
         if self._budget is None:
             return
         look = self._switcher.wanted
+        self._style = look.style
         self._rungs = self._budget.rungs(look.style, self._coherence)
         self.state = begin(self._rungs, look.setting)
         self._switcher.want(replace(look, setting=self.state.setting))

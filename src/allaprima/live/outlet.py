@@ -215,6 +215,8 @@ class Outlets:
             self.results[outlet.name] = result
             if result.path is not None:
                 self._notes.say(f"{result.path}: {result.frames} frames")
+            for note in result.notes:
+                self._notes.say(f"{outlet.name}: {note}")
         elif not isinstance(error, AllaprimaError) or outlet.attended or (self.over and not outlet.recording):
             self.error = self.error or error
         else:

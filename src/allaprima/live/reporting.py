@@ -44,7 +44,8 @@ def to_dict(standing: Standing) -> dict[str, Any]:
     ``fps``          frames shown a second
     ``latency_ms``   ``{"p50": …, "p95": …}`` from captured to shown; null before the first frame
     ``stages_ms``    the same by stage: ``capture``, ``wait``, ``paint``, ``deliver``, ``show``, as far as a frame came
-    ``dropped``      frames since the start whose place newer ones took: ``capture``, and each sink by its name
+    ``dropped``      frames since the start whose place newer ones took: ``capture``, and each sink by its name, a URL
+                     up to its host
     ``frames``       shown since the start
     ``busy``         share of the painting thread's time in which it painted, 0-1
     ``style``        its name

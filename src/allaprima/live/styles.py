@@ -26,7 +26,7 @@ class Styles:
     """Styles that can be changed to.
 
     Raises:
-        UsageError: two of them bear one name, or there is a style picture and none takes one.
+        UsageError: two of them bear one name, or a style picture is missing, or there is one and none takes it.
     """
 
     styles: Sequence[Style]
@@ -42,8 +42,11 @@ class Styles:
         twice = {name for name in self.names if self.names.count(name) > 1}
         if twice:
             raise UsageError(f"two styles are called '{twice.pop()}': leave one out, or give its file another name")
-        if self.style_image is not None and not any(_takes_picture(style) for style in self.styles):
+        takers = [style.name for style in self.styles if _takes_picture(style)]
+        if self.style_image is not None and not takers:
             raise UsageError("none of these styles takes a --style-image: leave it out")
+        if self.style_image is None and takers:
+            raise UsageError(f"style '{takers[0]}' needs --style-image")
 
     @property
     def names(self) -> list[str]:
@@ -51,11 +54,7 @@ class Styles:
         return [style.name for style in self.styles]
 
     def open(self, name: str, precision: str) -> Painter:
-        """A painter of one of them, at full strength.
-
-        Raises:
-            UsageError: it needs a style picture, and there is none.
-        """
+        """A painter of one of them, at full strength."""
         style = self._named(name)
         return Painter(
             style,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
-
-import av.error
 
 from ..errors import SinkError
 from ..frame import Frame, SourceInfo
@@ -13,11 +12,10 @@ from ..sink import Sink, SinkOptions, SinkResult
 from ..video.codecs import check_size, choose_codec, live_options
 from ..video.containers import LAYOUTS, layout_for
 from ..video.destination import Destination
-from ..video.encoding import PictureTrack
+from ..video.encoding import FAILURES, PictureTrack
 from ..video.letterbox import letterboxed
 from .times import LiveTimes
 
-_FAILURES = (av.error.FFmpegError, OSError, ValueError, MemoryError)
 _PIECE_MILLISECONDS = 1000
 """What is lost at most, beside the frames in the encoder, when the program is killed."""
 _FLAGS: dict[str, dict[str, str]] = {
@@ -72,7 +70,7 @@ class GrowingFileSink(Sink):
                 frame = self._times.placed(frame)
                 picture = self._picture or self._start(frame)
                 picture.write(frame.with_pixels(letterboxed(frame.pixels, *picture.size)))
-            except _FAILURES as error:
+            except FAILURES as error:
                 self._closed = True
                 self._release()
                 raise SinkError(self._destination.why(error, self._codec.name)) from error
@@ -85,14 +83,11 @@ class GrowingFileSink(Sink):
         container.start_encoding()
         return picture
 
-    def _release(self) -> str | None:
-        """Let go of the file after a failure; what goes wrong then, in words."""
-        try:
+    def _release(self) -> None:
+        """Let go of the file after a failure."""
+        with suppress(*FAILURES):  # the first one is told
             if self._picture is not None:
                 self._picture.close()
-        except _FAILURES as error:
-            return f"its end couldn't be written: {error}"
-        return None
 
     def finish(self) -> SinkResult:
         """Write what the encoder still holds and the file's end; without a frame, no new file stays.
@@ -108,11 +103,11 @@ class GrowingFileSink(Sink):
                     if self._picture is not None:
                         self._picture.drain()
                         self._picture.close()
-                    elif not self._was_there:
-                        self._destination.discard()
-                except _FAILURES as error:
+                except FAILURES as error:
                     self._release()
                     raise SinkError(self._destination.why(error, self._codec.name)) from error
+            if not frames and not self._was_there:
+                self._destination.discard()
             notes = self._picture.notes if self._picture is not None else []
             return SinkResult(self._destination.path if frames else None, frames, tuple(notes))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -12,17 +13,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-import av.error
-
 from ..errors import SinkError
 from ..frame import Frame, SourceInfo
 from ..sink import Sink, SinkOptions, SinkResult
 from ..video.codecs import check_size, choose_codec, live_options
 from ..video.containers import LAYOUTS, Layout
-from ..video.encoding import PictureTrack
+from ..video.encoding import FAILURES, PictureTrack
 from ..video.letterbox import letterboxed
 from .pipe import OverError, PipeWriter
-from .sender import place
+from .sender import place, reason
 from .times import LiveTimes
 
 _STALL_SECONDS = 5.0
@@ -35,7 +34,6 @@ _LOCK_SECONDS = 1.0
 """How long a write of another thread may wait before it is told to end."""
 _BITS_PER_PIXEL = 0.12
 """At most: 3.3 Mbit/s at 1280×720 and 30 frames a second, where peaks would otherwise be queued on the way."""
-_FAILURES = (av.error.FFmpegError, OSError, ValueError, MemoryError)
 _PIPED = LAYOUTS[".nut"]
 _FLV = Layout("FLV", "flv", ("h264",), frozenset(), frozenset(), options={"flvflags": "no_duration_filesize"})
 _RTSP = Layout("RTSP", "rtsp", ("h264", "hevc"), frozenset(), frozenset(), options={"rtsp_transport": "tcp"})
@@ -56,6 +54,7 @@ SCHEMES: dict[str, Layout] = {
 class StreamSink(Sink):
     """Encodes frames here, and has them sent by a process of its own (:mod:`~allaprima.sinks.sender`).
 
+    On Linux that ends with the thread that opened the sink, even if the program is killed.
     Frames of another size than the first one's are scaled to that, between black bars.
 
     Args:
@@ -69,7 +68,11 @@ class StreamSink(Sink):
     """
 
     def __init__(self, url: str, info: SourceInfo, options: SinkOptions, *, say: Callable[[str], None]) -> None:
-        scheme = urlsplit(url).scheme.lower()
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise SinkError(f"{url.partition('://')[0]}://... isn't a URL: {error}") from None
+        scheme = parts.scheme
         if scheme not in SCHEMES:
             raise SinkError(f"can't send to {scheme}://; use one of {', '.join(f'{name}://' for name in SCHEMES)}")
         layout = SCHEMES[scheme]
@@ -82,11 +85,12 @@ class StreamSink(Sink):
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._connected: float | None = None
+        self._ending: float | None = None
         self._notes: tuple[str, ...] = ()
-        if "listen" in urlsplit(url).query:
+        if "listen" in parts.query:
             say(f"waiting for a viewer at {self._place}")
         if scheme == "udp" and "pkt_size=" not in url:
-            url += ("&" if urlsplit(url).query else "?") + "pkt_size=1316"  # seven packets of MPEG-TS to one of UDP
+            url += ("&" if parts.query else "?") + "pkt_size=1316"  # seven packets of MPEG-TS to one of UDP
         self._sender = subprocess.Popen(
             [sys.executable, "-m", "allaprima.sinks.sender"],
             stdin=subprocess.PIPE,
@@ -100,7 +104,8 @@ class StreamSink(Sink):
         self._stdin, self._stdout, self._stderr = self._sender.stdin, self._sender.stdout, self._sender.stderr
         self._pipe = PipeWriter(self._stdin.fileno(), self._over, self._waiting)
         # Through the pipe, not as an argument, which every user of the machine could read.
-        order = {"url": url, "muxer": layout.muxer, "flags": layout.options | {"flush_packets": "1"}}
+        flags = layout.options | {"flush_packets": "1"}
+        order = {"url": url, "muxer": layout.muxer, "flags": flags, "parent": os.getpid()}
         try:
             self._pipe.write(json.dumps(order).encode() + b"\n")
         except OSError as error:
@@ -121,7 +126,7 @@ class StreamSink(Sink):
                 picture.write(frame.with_pixels(letterboxed(frame.pixels, *picture.size)))
             except OverError:
                 return
-            except _FAILURES as error:
+            except FAILURES as error:
                 raise SinkError(self._failed(error)) from error
 
     def _start(self, first: Frame) -> PictureTrack:
@@ -135,12 +140,12 @@ class StreamSink(Sink):
         return picture
 
     def _waiting(self) -> None:
-        """The pipe is full: until the other side takes the stream it may stay so, afterwards not for long."""
+        """The pipe is full: until the other side takes the stream it may stay so; then and at the end not for long."""
         now = time.monotonic()
-        if self._connected is None:
-            if select.select([self._stdout], [], [], 0)[0]:
-                self._connected = now
-        elif now - max(self._connected, self._pipe.progressed) > _STALL_SECONDS:
+        if self._connected is None and select.select([self._stdout], [], [], 0)[0]:
+            self._connected = now
+        since = self._ending if self._connected is None else self._connected
+        if since is not None and now - max(since, self._pipe.progressed) > _STALL_SECONDS:
             raise TimeoutError
 
     def _failed(self, error: Exception) -> str:
@@ -153,8 +158,7 @@ class StreamSink(Sink):
             return f"{self._place} took nothing for {_STALL_SECONDS:g} s; look whether it still runs"
         if isinstance(error, BrokenPipeError):
             return said or f"{self._place} takes nothing any more: the process that sends to it was ended"
-        reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
-        return f"{self._place}: the picture couldn't be encoded as {self._codec.name}: {reason}"
+        return f"{self._place}: the picture couldn't be encoded as {self._codec.name}: {reason(error)}"
 
     def _stop(self, seconds: float = _END_SECONDS) -> str:
         """Let the sender end, or end it after so long; what it said."""
@@ -181,13 +185,14 @@ class StreamSink(Sink):
             return self.abandon()
         try:
             if not self._over.is_set():
+                self._ending = time.monotonic()
                 try:
                     if self._picture is not None:
                         self._picture.drain()
                         self._picture.close()
                 except OverError:
                     return self._result()
-                except _FAILURES as error:
+                except FAILURES as error:
                     raise SinkError(self._failed(error)) from error
                 self._over.set()
                 said = self._stop()
@@ -206,7 +211,7 @@ class StreamSink(Sink):
         try:
             if self._sender.returncode is None:
                 if self._picture is not None:
-                    with suppress(OverError, *_FAILURES):  # the stream's end isn't taken any more
+                    with suppress(OverError, *FAILURES):  # the stream's end isn't taken any more
                         self._picture.close()
                 self._stop(_ABANDON_SECONDS)
             return self._result()

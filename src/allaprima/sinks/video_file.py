@@ -5,8 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-import av.error
-
 from ..errors import SinkError
 from ..frame import Frame, SourceInfo
 from ..sink import Sink, SinkOptions, SinkResult
@@ -16,9 +14,7 @@ from ..video.codecs import check_size, choose_codec, encoder_options
 from ..video.containers import layout_for
 from ..video.copying import Copier, Plan, copy_description, needs_own_tags, stream_metadata
 from ..video.destination import Destination
-from ..video.encoding import PictureTrack
-
-_FAILURES = (av.error.FFmpegError, OSError, ValueError, MemoryError)
+from ..video.encoding import FAILURES, PictureTrack
 
 
 class VideoFileSink(Sink):
@@ -66,7 +62,7 @@ class VideoFileSink(Sink):
             picture = self._picture or self._start(frame)
             picture.write(frame)
             self._drain()
-        except _FAILURES as error:
+        except FAILURES as error:
             self._fail(error)
         except SinkError:
             self._discard()
@@ -134,7 +130,7 @@ class VideoFileSink(Sink):
             if self._source is not None and self._source.damaged:
                 self._notes.append(f"{self._source.damaged} frame(s) were damaged in the input")
             self._destination.keep()
-        except _FAILURES as error:
+        except FAILURES as error:
             self._fail(error)
         self._closed = True
         return SinkResult(self._destination.path, self._picture.frames, tuple(self._notes))
@@ -147,7 +143,7 @@ class VideoFileSink(Sink):
         try:
             self._close(self._picture, until=self._picture.clock.end)
             kept = self._destination.keep_part()
-        except _FAILURES as error:
+        except FAILURES as error:
             self._discard()
             return SinkResult(None, 0, (*self._notes, f"nothing was kept: {error}"))
         self._closed = True
@@ -163,6 +159,6 @@ class VideoFileSink(Sink):
             if self._picture is not None:
                 try:
                     self._picture.close()
-                except _FAILURES as error:
+                except FAILURES as error:
                     self._notes.append(f"the unfinished file couldn't be closed: {error}")
             self._destination.discard()

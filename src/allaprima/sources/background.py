@@ -60,7 +60,6 @@ class BackgroundSource(Source):
             frame = self._edge.take(self._patience)
             if frame is not None and not self._over.is_set():
                 silent = False
-                self.info = self._source.info
                 yield frame
             elif self._edge.over:
                 break

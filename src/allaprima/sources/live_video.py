@@ -25,6 +25,8 @@ from .paced import pause_before
 USUAL_RATE = Fraction(30)
 CATCHING_UP = 1.01
 """The pace of what may be sent live: if the sender's clock runs a little faster than ours, delay must not grow."""
+_JUMP = 10.0
+"""Seconds from a picture to the next from which on the sender's clock was set anew, as FFmpeg's own players have it."""
 _STALE = 0.5
 """Seconds after which the picture that was decoded at opening is no longer shown by an endless source."""
 
@@ -57,7 +59,9 @@ class LiveVideo(LiveSource):
         clock: Clock = time.monotonic,
     ) -> None:
         self._container, self._label = container, label
-        self._endless, self._speed, self._captured_at = endless, speed, captured
+        self.endless = endless
+        """Whether it has no end of its own."""
+        self._speed, self._captured_at = speed, captured
         self.read_to = 0
         """Where the last packet that could be decoded ends in the container, in bytes, where the container says."""
         try:
@@ -116,14 +120,18 @@ class LiveVideo(LiveSource):
 
     def _pictures(self) -> Iterator[tuple[Pixels, float]]:
         started: float | None = None
-        first = 0.0
+        first = last = 0.0
         for frame in self._whole():
             now = self._clock()
             if started is None:
                 started, first = now, frame.time or 0.0
-                if self._endless and now - self._first_at > _STALE:
+                last = first
+                if self.endless and now - self._first_at > _STALE:
                     continue
             if self._speed is not None and frame.time is not None:
+                if self.endless and not 0 <= frame.time - last < _JUMP:
+                    started, first = now, frame.time
+                last = frame.time
                 pause = pause_before(frame.time, first, started, now, self._speed)
                 if pause > 0 and self._over.wait(pause):
                     return
@@ -134,7 +142,7 @@ class LiveVideo(LiveSource):
 
     def _end(self) -> None:
         """Nothing more comes; raises SourceError where that is no proper end."""
-        if self._endless:
+        if self.endless:
             raise SourceError(f"{self._label} has ended")
 
     def _whole(self) -> Iterator[VideoFrame]:

@@ -23,6 +23,7 @@ _TRANSPORT_SYNC, _TRANSPORT_PACKET = 0x47, 188
 _HEAD = 2 * _TRANSPORT_PACKET
 _AT_ONCE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """All is known of bare pictures; FFmpeg would hold back dozens of them to guess their rate."""
+_PIPE_IN = "pipe Y4M, a container, or bare rgb24 pictures into it"
 _TURN = 0.05
 """Seconds between two looks at whether reading is to end."""
 
@@ -32,12 +33,18 @@ class StandardInput:
 
     Args:
         file: what to read; standard input by default.
+
+    Raises:
+        SourceError: standard input is closed.
     """
 
     name = "standard input"
 
     def __init__(self, file: BinaryIO | None = None) -> None:
-        self._descriptor = (sys.stdin.buffer if file is None else file).fileno()
+        try:
+            self._descriptor = (sys.stdin.buffer if file is None else file).fileno()
+        except (AttributeError, OSError, ValueError):  # Python has no sys.stdin then
+            raise SourceError(f"{self.name} is closed: {_PIPE_IN}") from None
         self._ready = b""
         self._over = threading.Event()
         self.count = 0
@@ -101,10 +108,10 @@ class PipedVideo(LiveVideo):
     ) -> None:
         self._pipe = pipe = pipe or StandardInput()
         if pipe.is_terminal:
-            raise SourceError(f"{pipe.name} is a terminal: pipe Y4M, a container, or bare rgb24 pictures into it")
+            raise SourceError(f"{pipe.name} is a terminal: {_PIPE_IN}")
         head = pipe.peek(_HEAD)
         if not head:
-            raise SourceError(f"{pipe.name} is empty: pipe Y4M, a container, or bare rgb24 pictures into it")
+            raise SourceError(f"{pipe.name} is empty: {_PIPE_IN}")
         options, form = _read_as(head, size, rate)
         self._bare = form is not None
         place: Any = pipe

@@ -21,7 +21,10 @@ _SEGMENTED = ("hls", "dash")
 
 
 def open_stream(url: str, *, say: Callable[[str], None], read_seconds: float = READ_SECONDS) -> Source:
-    """A stream that is opened anew when it breaks off. A recording (its length is known) plays once, at its own pace.
+    """A stream that is opened anew when it breaks off.
+
+    A recording (its length is known) plays once, at its own pace, and :meth:`~allaprima.source.Source.frames` raises
+    :class:`~allaprima.errors.SourceError` where it breaks off.
 
     Args:
         url: of a scheme in :data:`SCHEMES`.
@@ -29,19 +32,27 @@ def open_stream(url: str, *, say: Callable[[str], None], read_seconds: float = R
         read_seconds: how long nothing may come before it counts as lost.
 
     Raises:
-        SourceError: it can't be opened now; the message says why.
+        SourceError: it isn't a URL, or can't be opened now; the message says why.
     """
+    try:
+        label = label_of(url)
+    except ValueError as error:
+        raise SourceError(f"{url.partition('://')[0]}://... isn't a URL: {error}") from None
+
+    opened = [_connect(url, label, read_seconds)]
+    if not opened[0].endless:
+        return BackgroundSource(opened[0])  # opened anew, it would play from its beginning
 
     def connect() -> Source:
-        return _connect(url, read_seconds)
+        return opened.pop() if opened else _connect(url, label, read_seconds)
 
-    return BackgroundSource(ReconnectingSource(connect, label_of(url), say=say))
+    return BackgroundSource(ReconnectingSource(connect, label, say=say))
 
 
 def label_of(url: str) -> str:
-    """The address without name and password, fit for messages."""
+    """The address without name, password and query, where cameras take passwords, too: fit for messages."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def available_protocols() -> dict[str, bool]:
@@ -57,8 +68,8 @@ def available_protocols() -> dict[str, bool]:
     return found
 
 
-def _connect(url: str, read_seconds: float) -> LiveVideo:
-    label, scheme = label_of(url), urlsplit(url).scheme
+def _connect(url: str, label: str, read_seconds: float) -> LiveVideo:
+    scheme = urlsplit(url).scheme
     # FFmpeg counts the time of reading itself: PyAV's own would take Python's lock at every read. "nobuffer" is left
     # out on purpose: it throws away the key frame that was looked at, and the picture waits for the next.
     patience = str(round(read_seconds * 1e6))

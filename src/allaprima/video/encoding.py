@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Protocol
 
 import av
+import av.error
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -17,6 +18,9 @@ from .codecs import Codec, add_picture, check_size
 from .color import RgbWriter
 from .containers import Layout
 from .timing import Clock
+
+FAILURES = (av.error.FFmpegError, OSError, ValueError, MemoryError)
+"""What opening, encoding, muxing and closing raise."""
 
 
 class ByteWriter(Protocol):
