@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import av
@@ -204,7 +205,9 @@ def test_signals_end_the_run_and_keep_what_was_written(folder: Path, number: sig
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_waiting_for_a_sender_that_is_silent_can_be_ended(number: signal.Signals, code: int) -> None:
     """By the first signal: nothing is opened yet that would have to be finished."""
-    process = live("--to", "null", "--prometheus", "0", source="-", stdin=subprocess.PIPE)
+    # Started in the background of a shell, tests are told to ignore Ctrl-C, and would hand that on.
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = live("--to", "null", "--prometheus", "0", source="-", stdin=subprocess.PIPE, preexec_fn=heed)
     assert process.stderr is not None and b"figures are at" in process.stderr.readline()
     time.sleep(0.5)
     assert process.poll() is None

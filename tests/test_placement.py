@@ -62,21 +62,21 @@ def test_the_fastest_is_taken(style: Style, monkeypatch: pytest.MonkeyPatch) -> 
     """Of engines that paint the same, the fastest."""
     for fastest in (ORT, OV, BF16):
         with monkeypatch.context() as patch:
-            fake_engines(patch, {ORT: 100, OV: 100, BF16: 102}, fastest)
+            fake_engines(patch, {ORT: 100, OV: 100, BF16: 103}, fastest)
             patch.setattr(module, "_key", lambda *asked, fastest=fastest: str(fastest))
             assert open_engine(style, nets.SIZE).placement == fastest
 
 
 def test_nothing_beyond_the_tolerance_is_taken(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
     """A faster engine that paints another picture is left."""
-    fake_engines(monkeypatch, {ORT: 100, BF16: 103}, BF16)
+    fake_engines(monkeypatch, {ORT: 100, BF16: 104}, BF16)
     assert open_engine(style, nets.SIZE).placement == ORT
 
 
 def test_one_precision_is_still_compared_with_f32(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the user fixed the precision, and no f32 engine is among the candidates."""
     int8 = [Placement("onnxruntime", "int8"), Placement("openvino", "int8")]
-    fake_engines(monkeypatch, {ORT: 100, int8[0]: 103, int8[1]: 101}, int8[0])
+    fake_engines(monkeypatch, {ORT: 100, int8[0]: 104, int8[1]: 101}, int8[0])
     monkeypatch.setattr(module, "candidates", lambda *asked: int8)
     assert open_engine(style, nets.SIZE, precision="int8").placement == int8[1]
 
@@ -84,7 +84,7 @@ def test_one_precision_is_still_compared_with_f32(style: Style, monkeypatch: pyt
 def test_no_candidate_within_the_tolerance_is_an_error(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
     """Better no painting than a wrong one."""
     int8 = [Placement("onnxruntime", "int8"), Placement("openvino", "int8")]
-    fake_engines(monkeypatch, {ORT: 100, int8[0]: 103, int8[1]: 97}, int8[0])
+    fake_engines(monkeypatch, {ORT: 100, int8[0]: 104, int8[1]: 96}, int8[0])
     monkeypatch.setattr(module, "candidates", lambda *asked: int8)
     with pytest.raises(EngineError, match="--precision f32"):
         open_engine(style, nets.SIZE, precision="int8")

@@ -35,11 +35,12 @@ from ..style import Style, write_style
 from .frames import FRAMES, SHORT_SIDE, Frames, gather_frames
 
 SUFFIX = ".int8.onnx"
-PERCENTILE = 99.99
+PERCENTILE = 99.9997
 """Percent of an activation's values that its 256 steps cover, half of the rest being cut off at either end.
 
-Covering all of them leaves paintings 1.6 times as far from the float style: few values are large, and the first layers
-need fine steps.
+Few values are large, and the first layers need fine steps: covering all leaves the painting of ``january`` 3.6 of 255
+from the float style, this 2.8, and 99.99 percent 2.4. But large values are strong strokes: with 99.99 percent it is 11 %
+farther from its painting than the float style by style distance, with this 2 %.
 """
 _STRENGTHS = (1.0, 1.0, 0.5, 0.0)
 """That a style with such an input is calibrated at, in turn: most of all at full strength, but for the whole range."""
