@@ -35,12 +35,12 @@ from ..style import Style, write_style
 from .frames import FRAMES, SHORT_SIDE, Frames, gather_frames
 
 SUFFIX = ".int8.onnx"
-PERCENTILE = 99.9997
+PERCENTILE = 99.999
 """Percent of an activation's values that its 256 steps cover, half of the rest being cut off at either end.
 
-Few values are large, and the first layers need fine steps: covering all leaves the painting of ``january`` 3.6 of 255
-from the float style, this 2.8, and 99.99 percent 2.4. But large values are strong strokes: with 99.99 percent it is 11 %
-farther from its painting than the float style by style distance, with this 2 %.
+Few values are large, and the first layers need fine steps, which keep paintings calm; but large values are strong
+strokes. At 99.99 percent ``january``, the most contrasted of the bundled styles, is 11 % farther from its painting by
+style distance than in float, at 99.999 4 %, at 99.9997 2 %; but there its warp error has grown by 8 instead of 3 %.
 """
 _STRENGTHS = (1.0, 1.0, 0.5, 0.0)
 """That a style with such an input is calibrated at, in turn: most of all at full strength, but for the whole range."""
