@@ -70,10 +70,10 @@ def read_pictures(source: Path | str) -> list[Pixels]:
         return [frame.pixels for frame in opened.frames()]
 
 
-def write_clip(path: Path, pictures: Sequence[Pixels], size: tuple[int, int], frames: int) -> Path:
-    """Write pictures, forth and back, as so many frames of H.264 of (width, height)."""
+def write_clip(path: Path, pictures: Sequence[Pixels], size: tuple[int, int], frames: int, rate: int = 30) -> Path:
+    """Write pictures, forth and back, as so many frames of H.264 of (width, height), at so many a second."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(30), options={"preset": "veryfast", "crf": "20"})
+        stream = container.add_stream("libx264", rate=Fraction(rate), options={"preset": "veryfast", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for picture in islice(cycle([*pictures, *pictures[-2:0:-1]]), frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(scale(picture, size), format="rgb24")))

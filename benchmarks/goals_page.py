@@ -74,27 +74,42 @@ def section(found: Result) -> str:
     Args:
         found: what ``goals.py`` measured.
     """
-    machine = found["machine"]
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items() if version)
-    where = (
-        f"{machine['cpu']}, {machine['system']}, {found['threads']} threads, Python {machine['python']}; {packages};"
-        f" allaprima {machine['allaprima']}, commit {machine['commit'] or 'unknown'}; {machine['date']}"
-    )
     words = (
         f"Style {found['style']}, clips made of `{found['clip']}`, {found['rounds']} round{'s' * (found['rounds'] > 1)}"
-        f" in turn, ratios round by round (spread: 75th less 25th percentile). One run on {where}, by"
+        f" in turn, ratios round by round (spread: 75th less 25th percentile). One run on {where(found)}, by"
     )
-    met = {True: "yes", False: "**no**", None: "–"}
-    goals = [[goal.what, goal.wanted, goal.measured, met[goal.met]] for goal in goals_of(found)]
     return "\n\n".join(
         [
             f"## Goals of speed\n\n{words}\n\n```sh\n{found['command']}\n```",
-            table(["what", "goal", "measured", "reached"], goals),
+            goals_table(goals_of(found)),
             *_details(found),
             *_commands(found["runs"]),
-            *_failures(found["failures"]),
+            *failures_list(found["failures"]),
         ]
     )
+
+
+def where(found: Result) -> str:
+    """The machine and the code that a run was made with, in words."""
+    machine = found["machine"]
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items() if version)
+    return (
+        f"{machine['cpu']}, {machine['system']}, {found['threads']} threads, Python {machine['python']}; {packages};"
+        f" allaprima {machine['allaprima']}, commit {machine['commit'] or 'unknown'}; {machine['date']}"
+    )
+
+
+def goals_table(goals: Sequence[Goal]) -> str:
+    """Goals beside what was measured, in Markdown."""
+    met = {True: "yes", False: "**no**", None: "–"}
+    rows = [[goal.what, goal.wanted, goal.measured, met[goal.met]] for goal in goals]
+    return table(["what", "goal", "measured", "reached"], rows)
+
+
+def failures_list(failures: Sequence[Result]) -> list[str]:
+    """What couldn't be measured, and why, in Markdown; nothing where there is nothing."""
+    lines = [f"- {failure['name']}: {failure['error']}" for failure in failures]
+    return ["Not measured, and why:\n\n" + "\n".join(lines)] if lines else []
 
 
 def _rate(what: str, least: int, runs: Sequence[Result]) -> Goal:
@@ -171,8 +186,3 @@ def _commands(runs: Sequence[Result]) -> list[str]:
     ]
     commands = "\n".join(run["command"] for run in runs)
     return [table(header, rows), f"In the same order:\n\n```sh\n{commands}\n```"]
-
-
-def _failures(failures: Sequence[Result]) -> list[str]:
-    lines = [f"- {failure['name']}: {failure['error']}" for failure in failures]
-    return ["Not measured, and why:\n\n" + "\n".join(lines)] if lines else []

@@ -250,10 +250,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             images = draw(found, options.docs.parent / "images")
             relative = [(title, path.relative_to(options.docs.parent)) for title, path in images]
             page = document(found, relative)
-            # The section that goals.py wrote is of another run.
             before = options.docs.read_text(encoding="utf-8") if options.docs.exists() else ""
-            goals = section_of(before, "goals")
-            write(options.docs, with_section(page, "goals", goals) if goals else page)
+            for name in ("goals", "live"):  # written by other scripts, in other runs
+                if kept := section_of(before, name):
+                    page = with_section(page, name, kept)
+            write(options.docs, page)
             say(f"wrote {options.docs}")
         else:
             print(document(found))

@@ -99,17 +99,19 @@ def test_sections_of_pages() -> None:
 
 
 def test_the_peers_page_keeps_the_section(tmp_path: Path) -> None:
-    """Protects the goals: peers.py writes its whole page anew, and the other script's section stays."""
+    """Protects the goals: peers.py writes its whole page anew, and other scripts' sections stay."""
     import peers
     from document import section_of
 
     run = {"machine": found_with()["machine"], "peers": []}
     (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
     page = tmp_path / "page.md"
-    page.write_text("old words\n<!-- goals -->\n\nthe goals\n\n<!-- end of goals -->\n", encoding="utf-8")
+    kept = "".join(f"<!-- {name} -->\n\nthe {name}\n\n<!-- end of {name} -->\n" for name in ("goals", "live"))
+    page.write_text(f"old words\n{kept}", encoding="utf-8")
     assert peers.main(["--render", str(tmp_path / "run.json"), "--docs", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
-    assert "old words" not in text and "# Benchmarks" in text and section_of(text, "goals") == "the goals"
+    assert "old words" not in text and "# Benchmarks" in text
+    assert section_of(text, "goals") == "the goals" and section_of(text, "live") == "the live"
 
 
 def test_clips_are_scaled_and_go_forth_and_back(tmp_path: Path) -> None:

@@ -1,0 +1,109 @@
+"""What lines of ``live --json`` and the frames beside them tell."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from end_to_end import BenchmarkError
+from numpy.typing import NDArray
+
+_LEAST_CHANGE = 1.0
+"""Of 255: what rounding and dither make of a still picture is less."""
+_AROUND_SECONDS = 0.5
+"""How far beside a change the pauses between frames count; a cross-fade takes 0.3 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A line of ``live --json``, and what was seen beside it."""
+
+    at: float
+    """Seconds of the monotonic clock when it came."""
+    memory: float
+    """MiB that are resident of the process then."""
+    line: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A frame that came out of the raw video."""
+
+    at: float
+    """Seconds of the monotonic clock when all of it had come."""
+    light: NDArray[np.uint8]
+    """Some of its pixels' luma, H×W."""
+
+
+def figures(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What lines in a row tell together.
+
+    Returns:
+        ``seconds``, ``fps`` over all of them, ``p50`` and ``p95`` (medians of the seconds' own), ``worst_p95`` (of the
+        seconds; 95 of 100 are below), ``stages`` (medians, by name), ``dropped``, ``busy``, and ``settings``: each that
+        was painted with, and in how many of the lines, the most frequent first.
+
+    Raises:
+        BenchmarkError: there are fewer than two with frames.
+    """
+    lines = [sample.line for sample in samples if sample.line["latency_ms"]]
+    if len(lines) < 2:
+        raise BenchmarkError("too few seconds to measure: give a larger --seconds or --minutes")
+    first, last = lines[0], lines[-1]
+    seconds = last["seconds"] - first["seconds"]
+    high = [line["latency_ms"]["p95"] for line in lines]
+    settings = Counter(json.dumps(line["setting"]) for line in lines)
+    return {
+        "seconds": seconds,
+        "fps": (last["frames"] - first["frames"]) / seconds,
+        "p50": _median(line["latency_ms"]["p50"] for line in lines),
+        "p95": _median(high),
+        "worst_p95": float(np.percentile(high, 95)),
+        "stages": {
+            name: {part: _median(line["stages_ms"][name][part] for line in lines) for part in ("p50", "p95")}
+            for name in last["stages_ms"]
+        },
+        "dropped": {name: count - first["dropped"].get(name, 0) for name, count in last["dropped"].items()},
+        "busy": _median(line["busy"] for line in lines),
+        "settings": [(json.loads(text), count) for text, count in settings.most_common()],
+    }
+
+
+def _median(values: Iterable[float]) -> float:
+    return float(np.median(list(values)))
+
+
+def change_after(frames: Sequence[Seen], pressed: float) -> dict[str, float] | None:
+    """When a still picture was first painted in another way, after a time.
+
+    Returns:
+        ``frames`` from then to the first changed one, which counts; ``seconds``; ``gap``, the longest pause between
+        frames from half a second before to half a second behind the change, in milliseconds. None where nothing has
+        changed.
+    """
+    before = [frame for frame in frames if frame.at <= pressed]
+    behind = [frame for frame in frames if frame.at > pressed]
+    if not before:
+        return None
+    count = next((n for n, frame in enumerate(behind, 1) if _differ(frame, before[-1])), None)
+    if count is None:
+        return None
+    changed = behind[count - 1].at
+    near = [frame.at for frame in frames if pressed - _AROUND_SECONDS < frame.at < changed + _AROUND_SECONDS]
+    gap = float(np.diff(near).max()) if len(near) > 1 else 0.0
+    return {"frames": float(count), "seconds": changed - pressed, "gap": 1000 * gap}
+
+
+def at_rest(frames: Sequence[Seen]) -> bool:
+    """Whether a still picture has been painted in one way for half a second."""
+    recent = [frame for frame in frames if frame.at > frames[-1].at - _AROUND_SECONDS]
+    return len(recent) > 1 and not any(_differ(frame, recent[-1]) for frame in recent)
+
+
+def _differ(one: Seen, other: Seen) -> bool:
+    return float(cv2.absdiff(one.light, other.light).mean()) > _LEAST_CHANGE

@@ -1,0 +1,192 @@
+"""The parts of ``live.py``: each starts ``allaprima live`` in one way and tells how it went."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from end_to_end import read_pictures, write_clip
+from live_figures import at_rest, change_after, figures
+from live_runs import TITLE, Keyboard, Live, busy, half_of_the_cores, repeat_clip
+from peers import say
+
+from allaprima.frame import SourceInfo
+from allaprima.painter import Painter
+from allaprima.placement import probe_picture
+from allaprima.style import Style, bundled_styles
+from allaprima.stylizer import Stylizer
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "examples" / "game"))
+
+CAMERA, HD = (640, 480), (1280, 720)
+"""(width, height)."""
+CAMERA_RATE, HD_RATE = 30, 15
+"""Frames a second. At 720p as many as two cores paint, since a frame that has to wait for the one before says nothing
+of what the way of a frame costs."""
+GOAL = ("--fps", "30", "--latency", "80ms")
+_CLIP_SECONDS = 20
+_SETTLE_SECONDS = 4.0
+"""After the first frame, not counted."""
+_PRESSES = 10
+_PAUSE = 1.5
+"""Seconds between two keys."""
+_LOAD_SECONDS = 60.0
+_NET_ROUNDS = 60
+_CHANGES = 60
+"""Of style, over the whole soak: in an hour, one a minute."""
+Found = dict[str, Any]
+
+
+class Parts:
+    """What is measured, a method each, in this order: what needs a quiet machine comes first.
+
+    Args:
+        options: of the command line.
+        folder: for clips.
+    """
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self._options, self._folder = options, folder
+        self._style, self._keyboard = Style.open(options.style), Keyboard()
+        pictures = read_pictures(options.clip)
+        longest = max(options.minutes * 60, 4 * options.seconds) + 120
+        self._camera = self._clip("camera", pictures, CAMERA, CAMERA_RATE, longest)
+        self._hd = self._clip("hd", pictures, HD, HD_RATE, options.seconds + 120)
+        self._still = self._clip("still", pictures[:1], CAMERA, CAMERA_RATE, 400)
+
+    def camera(self) -> Found:
+        """A camera's size and rate, to the window, all defaults."""
+        with self._live(self._camera) as live:
+            live.watch(_SETTLE_SECONDS)
+            return {**figures(live.watch(self._options.seconds)), "placement": self._placement(CAMERA)}
+
+    def pipeline(self) -> Found:
+        """720p with coherence and without, and the net by itself."""
+        found: Found = {"rate": HD_RATE}
+        net = self._net_alone()
+        for name, coherence in (("plain", ("--coherence", "0")), ("default", ())):
+            with self._live(self._hd, *coherence) as live:
+                live.watch(_SETTLE_SECONDS)
+                found[name] = figures(live.watch(self._options.seconds))
+            net += self._net_alone() if name == "plain" else []
+        return {**found, "net_ms": 1000 * float(np.median(net))}
+
+    def change(self) -> Found:
+        """Keys over a still picture: to a preloaded style, to those that are loaded then, and to some never used."""
+        found: Found = {"rate": CAMERA_RATE}
+        for name in ("unknown", "known"):
+            with self._live(self._still, beside=True, raw=True) as live:
+                live.watch(_SETTLE_SECONDS)
+                self._press(live, "Right")  # when this shows, it is loaded
+                if name == "known":
+                    found["preloaded"] = [self._press(live, key) for key in ("Left", "Right") * (_PRESSES // 2)]
+                found[name] = [self._press(live, "Right") for _ in self._others()[1:]]
+        return found
+
+    def budget(self) -> Found:
+        """The goal of a camera, while other processes take half of the cores, and when they are gone."""
+        spans: dict[str, Any] = {}
+        with self._live(self._camera, *GOAL) as live:
+            live.watch(_SETTLE_SECONDS)
+            spans["before"] = live.watch(self._options.seconds)
+            with busy(half_of_the_cores()):
+                spans["under load"] = live.watch(self._options.seconds)
+            spans["after"] = live.watch(1.5 * self._options.seconds)
+        phases = {
+            name: {**figures(span), "steady": figures(span[len(span) // 2 :]), "reason": span[-1].line["reason"]}
+            for name, span in spans.items()
+        }
+        return {"goal": " ".join(GOAL), "others": half_of_the_cores(), "phases": phases}
+
+    def game(self) -> Found:
+        """A race of SuperTuxKart, drawn by the same cores, its window captured and painted into another one."""
+        from paint_game import TITLE as GAME_TITLE
+        from record import RaceSource, race
+
+        goal = ("--fps", f"{self._options.game_fps:g}")
+        with race(os.environ["DISPLAY"], self._options.track, "tux", *HD) as game:
+            with RaceSource(os.environ["DISPLAY"], game, *HD) as waiting:
+                next(waiting.frames())  # the race runs
+            self._keyboard.move(GAME_TITLE, 0, 0)
+            with self._live(f"screen:{GAME_TITLE}", *goal) as live:
+                self._keyboard.move(TITLE, HD[0], 0)  # what lies over the game would be painted, too
+                live.watch(self._options.seconds / 2)  # the controller looks for its setting
+                samples = live.watch(1.5 * self._options.seconds)
+        reasons = dict.fromkeys(sample.line["reason"] for sample in samples if sample.line["reason"])
+        return {"goal": " ".join(goal), "track": self._options.track, **figures(samples), "reasons": list(reasons)}
+
+    def soak(self) -> Found:
+        """A camera for an hour, to the window and to nowhere; now and then the next style is asked for."""
+        seconds = self._options.minutes * 60
+        with self._live(self._camera, "--to", "null", beside=True) as live:
+            begun, first = time.monotonic(), len(live.samples)
+            for turn in range(_CHANGES):
+                live.watch(begun + (turn + 1) * seconds / _CHANGES - time.monotonic())
+                self._keyboard.press(TITLE, "Right")
+                if turn % 10 == 9:
+                    say(f"soak: {turn + 1} of {_CHANGES}")
+            samples = live.samples[first:]
+        tenth = max(len(samples) // 10, 2)
+        memory = np.array([sample.memory for sample in samples[tenth:]])
+        times = np.array([sample.at for sample in samples[tenth:]])
+        return {
+            "minutes": self._options.minutes,
+            "changes": _CHANGES,
+            "memory": {
+                "least": float(memory.min()),
+                "most": float(memory.max()),
+                "median": float(np.median(memory)),
+                "slope_hour": float(np.polyfit(times, memory, 1)[0] * 3600),
+            },
+            "all": figures(samples),
+            "first": figures(samples[tenth : 2 * tenth]),
+            "last": figures(samples[-tenth:]),
+            "curve": [[round(sample.at - begun), round(sample.memory, 1)] for sample in samples[:: max(tenth // 6, 1)]],
+        }
+
+    def _clip(self, name: str, pictures: Sequence[Any], size: tuple[int, int], rate: int, seconds: float) -> Path:
+        say(f"a clip of {size[0]}x{size[1]}, {seconds:.0f} s: {name}")
+        short = write_clip(self._folder / f"{name}-short.mp4", pictures, size, _CLIP_SECONDS * rate, rate)
+        return repeat_clip(self._folder / f"{name}.mp4", short, seconds)
+
+    def _live(self, source: Path | str, *options: str, beside: bool = False, raw: bool = False) -> Live:
+        """A run in the window, with the style and, where it is to be changed, the first other bundled one preloaded."""
+        styles = ",".join([self._options.style, *self._others()[:beside]])
+        return Live(["--from", str(source), "--to", "window", "--style", styles, *options], raw=raw)
+
+    def _others(self) -> list[str]:
+        return [path.stem for path in bundled_styles() if path.stem != self._style.name]
+
+    def _press(self, live: Live, key: str) -> Found:
+        """Press a key and wait until it shows."""
+        live.wait(lambda: at_rest(live.frames), _LOAD_SECONDS, "come to rest")
+        pressed = self._keyboard.press(TITLE, key)
+        live.wait(lambda: change_after(live.frames, pressed) is not None, _LOAD_SECONDS, "changed its style")
+        live.watch(_PAUSE)
+        found = change_after(live.frames, pressed)
+        assert found is not None
+        lines = [sample.line for sample in live.samples if pressed < sample.at < pressed + found["seconds"] + 1]
+        del live.frames[:-CAMERA_RATE]
+        return {**found, "least_fps": min((line["fps"] for line in lines), default=None)}
+
+    def _placement(self, size: tuple[int, int]) -> str:
+        """What runs at a size, as it is remembered from then on."""
+        info = SourceInfo(*size, Fraction(CAMERA_RATE), Fraction(1, CAMERA_RATE))
+        return Stylizer(Painter(self._style), coherence=1.0).prepare(info)
+
+    def _net_alone(self) -> list[float]:
+        """Seconds of one 720p picture through the engine, 8 bit in and out, each time."""
+        painter, picture, times = Painter(self._style), probe_picture(HD[::-1]), []
+        painter.paint(picture, {})
+        for _ in range(_NET_ROUNDS):
+            started = time.perf_counter()
+            painter.paint(picture, {})
+            times.append(time.perf_counter() - started)
+        return times
