@@ -24,14 +24,13 @@ from typing import Any
 
 import numpy as np
 from adapters import LiteStyles, StyleFile, published_nets
-from document import with_section
 from end_to_end import START_FRAMES, Job, Usage, read_pictures, take_turns, write_clip
 from goals_page import section
 from net_alone import against
-from peers import SIZE, say, write
+from peers import SIZE, publish, say, write
 
 from allaprima.engine import Placement
-from allaprima.errors import AllaprimaError, UsageError
+from allaprima.errors import UsageError
 from allaprima.frame import Frame
 from allaprima.measure.machine import describe_machine
 from allaprima.measure.speed.bench import Bench, Plan, placements
@@ -207,6 +206,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     failures += failed
     found["runs"] = [row_of(title, jobs[title], spent) for title, spent in usages.items()]
     found["pairs"] = pairs_of(usages)
+    if options.json:
+        write(options.json, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return found
 
 
@@ -238,22 +239,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write, and tell what couldn't be measured by the exit code."""
-    try:
-        options = parse(arguments)
-        found = json.loads(options.render.read_text(encoding="utf-8")) if options.render else measure(options)
-        if options.json:
-            write(options.json, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-        text = section(found)
-        print(text)
-        if options.docs:
-            write(options.docs, with_section(options.docs.read_text(encoding="utf-8"), "goals", text))
-            say(f"wrote {options.docs}")
-    except AllaprimaError as error:
-        print(f"goals.py: {error}", file=sys.stderr)
-        return error.exit_code
-    for failure in found["failures"]:
-        say(f"not measured: {failure['name']}: {failure['error']}")
-    return 1 if found["failures"] else 0
+    return publish("goals", arguments, parse, measure, section)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
-from document import with_section
 from live_page import section
 from live_parts import Found, Parts
-from peers import say, write
+from peers import publish, say, write
 
 from allaprima.errors import AllaprimaError, UsageError
 from allaprima.measure.machine import describe_machine
@@ -101,20 +100,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write, and tell what couldn't be measured by the exit code."""
-    try:
-        options = parse(arguments)
-        found = json.loads(options.render.read_text(encoding="utf-8")) if options.render else measure(options)
-        text = section(found)
-        print(text)
-        if options.docs:
-            write(options.docs, with_section(options.docs.read_text(encoding="utf-8"), "live", text))
-            say(f"wrote {options.docs}")
-    except AllaprimaError as error:
-        print(f"live.py: {error}", file=sys.stderr)
-        return error.exit_code
-    for failure in found["failures"]:
-        say(f"not measured: {failure['name']}: {failure['error']}")
-    return 1 if found["failures"] else 0
+    return publish("live", arguments, parse, measure, section)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,41 @@ def write(path: Path, text: str) -> None:
     aside = path.with_name(f"{path.name}.part")
     aside.write_text(text, encoding="utf-8")
     aside.replace(path)
+
+
+def publish(
+    name: str,
+    arguments: Sequence[str] | None,
+    parse: Callable[[Sequence[str] | None], argparse.Namespace],
+    measure: Callable[[argparse.Namespace], dict[str, Any]],
+    section: Callable[[dict[str, Any]], str],
+) -> int:
+    """What scripts do that write one section of a page: measure, or read an earlier run, then print and write it.
+
+    Args:
+        name: of the script, and between the marks of its section.
+        arguments: of the command line.
+        parse: makes options of them, with ``render`` and ``docs``.
+        measure: does so, and names what it couldn't under ``failures``.
+        section: makes Markdown of it.
+
+    Returns:
+        The exit code: 1 where something couldn't be measured.
+    """
+    try:
+        options = parse(arguments)
+        found = json.loads(options.render.read_text(encoding="utf-8")) if options.render else measure(options)
+        text = section(found)
+        print(text)
+        if options.docs:
+            write(options.docs, with_section(options.docs.read_text(encoding="utf-8"), name, text))
+            say(f"wrote {options.docs}")
+    except AllaprimaError as error:
+        print(f"{name}.py: {error}", file=sys.stderr)
+        return error.exit_code
+    for failure in found["failures"]:
+        say(f"not measured: {failure['name']}: {failure['error']}")
+    return 1 if found["failures"] else 0
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
