@@ -192,6 +192,17 @@ def test_columns_of_the_overlay_are_aligned(window: WindowSink) -> None:
     assert (shown[0] != shown[1]).any()
 
 
+def test_arrows_of_the_overlay_can_be_read(window: WindowSink) -> None:
+    """The controller tells its changes with them; the font would draw an empty box."""
+    resize(window, 640, 480)
+    shown = []
+    for line in ("full → 180", "full -> 180"):
+        window.show_overlay([line])
+        window.write(Frame(np.zeros((480, 640, 3), np.uint8)))
+        shown.append(seen(window))
+    assert shown[0].any() and (shown[0] == shown[1]).all()
+
+
 DRIVERLESS = """
 import sys
 from fractions import Fraction

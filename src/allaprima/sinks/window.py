@@ -160,7 +160,8 @@ class _Overlay:
         pygame = self._pygame
         pygame.font.init()
         font = pygame.font.Font(None, round(size * 1.4))
-        rows = [[font.render(cell, True, (255, 255, 255)) for cell in re.split(" {2,}", line)] for line in self._lines]
+        lines = [line.replace("→", "->") for line in self._lines]  # pygame's own font has no arrow
+        rows = [[font.render(cell, True, (255, 255, 255)) for cell in re.split(" {2,}", line)] for line in lines]
         widths: list[int] = []
         for row in rows:
             for column, cell in enumerate(row[:-1]):
