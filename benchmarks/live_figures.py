@@ -45,8 +45,9 @@ def figures(samples: Sequence[Sample]) -> dict[str, Any]:
 
     Returns:
         ``seconds``, ``fps`` over all of them, ``p50`` and ``p95`` (medians of the seconds' own), ``worst_p95`` (of the
-        seconds; 95 of 100 are below), ``stages`` (medians, by name), ``dropped``, ``busy``, and ``settings``: each that
-        was painted with, and in how many of the lines, the most frequent first.
+        seconds; 95 of 100 are below), ``stages`` (medians, by name), ``dropped``, ``busy``, ``settings`` (each that was
+        painted with, and in how many of the lines, the most frequent first), and ``reasons`` (the controller's, in
+        order).
 
     Raises:
         BenchmarkError: there are fewer than two with frames.
@@ -71,6 +72,7 @@ def figures(samples: Sequence[Sample]) -> dict[str, Any]:
         "dropped": {name: count - first["dropped"].get(name, 0) for name, count in last["dropped"].items()},
         "busy": _median(line["busy"] for line in lines),
         "settings": [(json.loads(text), count) for text, count in settings.most_common()],
+        "reasons": list(dict.fromkeys(line["reason"] for line in lines if line["reason"])),
     }
 
 

@@ -73,7 +73,7 @@ def section(found: Result) -> str:
             _WORDS,
             *_stages(parts),
             *(_phases(parts["budget"]) if "budget" in parts else []),
-            *(_notes(parts)),
+            *_said(parts),
             *failures_list(found["failures"]),
         ]
     )
@@ -163,7 +163,8 @@ def _budget(part: Result) -> list[Goal]:
         what = f"the camera with `{part['goal']}`, {name}" + (f" ({part['others']} busy)" if "load" in name else "")
         goals.append(Goal(what, "≥ 30 fps, p95 ≤ 80 ms", measured, held))
     before, after = (phases[name]["steady"]["settings"][0][0] for name in ("before", "after"))
-    again = "as before" if before == after else f"{in_words(before)} before, {in_words(after)} after"
+    again = f"{in_words(before)} before, {in_words(after)} after"
+    again += "" if part["back_s"] is None else f"; back for the first time in {part['back_s']:.0f} s"
     return [*goals, Goal("the same: setting when the load is gone", "as before", again, before == after)]
 
 
@@ -207,8 +208,7 @@ def _phases(part: Result) -> list[str]:
     return [table(header, rows)]
 
 
-def _notes(parts: Result) -> list[str]:
-    game = parts.get("game")
-    if not game or not game["reasons"]:
-        return []
-    return ["What the controller said of the game: " + "; ".join(game["reasons"]) + "."]
+def _said(parts: Result) -> list[str]:
+    spans = {**parts.get("budget", {}).get("phases", {}), "the game": parts.get("game")}
+    lines = [f"- {name}: {'; '.join(span['reasons'])}" for name, span in spans.items() if span and span["reasons"]]
+    return ["What the controller said:\n\n" + "\n".join(lines)] if lines else []

@@ -98,12 +98,12 @@ class Parts:
             spans["before"] = live.watch(self._options.seconds)
             with busy(half_of_the_cores()):
                 spans["under load"] = live.watch(self._options.seconds)
-            spans["after"] = live.watch(1.5 * self._options.seconds)
-        phases = {
-            name: {**figures(span), "steady": figures(span[len(span) // 2 :]), "reason": span[-1].line["reason"]}
-            for name, span in spans.items()
-        }
-        return {"goal": " ".join(GOAL), "others": half_of_the_cores(), "phases": phases}
+            gone = time.monotonic()
+            spans["after"] = live.watch(2 * self._options.seconds)
+        phases = {name: {**figures(span), "steady": figures(span[len(span) // 2 :])} for name, span in spans.items()}
+        usual = phases["before"]["steady"]["settings"][0][0]
+        back = next((sample.at - gone for sample in spans["after"] if sample.line["setting"] == usual), None)
+        return {"goal": " ".join(GOAL), "others": half_of_the_cores(), "phases": phases, "back_s": back}
 
     def game(self) -> Found:
         """A race of SuperTuxKart, drawn by the same cores, its window captured and painted into another one."""
@@ -119,8 +119,7 @@ class Parts:
                 self._keyboard.move(TITLE, HD[0], 0)  # what lies over the game would be painted, too
                 live.watch(self._options.seconds / 2)  # the controller looks for its setting
                 samples = live.watch(1.5 * self._options.seconds)
-        reasons = dict.fromkeys(sample.line["reason"] for sample in samples if sample.line["reason"])
-        return {"goal": " ".join(goal), "track": self._options.track, **figures(samples), "reasons": list(reasons)}
+        return {"goal": " ".join(goal), "track": self._options.track, **figures(samples)}
 
     def soak(self) -> Found:
         """A camera for an hour, to the window and to nowhere; now and then the next style is asked for."""

@@ -139,7 +139,7 @@ def test_goals_are_judged_by_the_worst() -> None:
     ]  # fmt: skip
     assert verdicts(change={"rate": 30, "preloaded": slow, "known": [], "unknown": []}) == [False, False]
 
-    game = {**told(90, 90), "goal": "--fps 15", "track": "somewhere", "reasons": []}
+    game = {**told(90, 90), "goal": "--fps 15", "track": "somewhere"}
     assert verdicts(game={**game, "fps": 15.2}) == [True] and verdicts(game={**game, "fps": 14.4}) == [False]
 
 
@@ -148,8 +148,8 @@ def test_the_budget_must_hold_in_each_phase_and_recover() -> None:
 
     def budget(before: dict[str, Any], load: dict[str, Any], after: dict[str, Any]) -> list[bool | None]:
         phases = {"before": before, "under load": load, "after": after}
-        spans = {name: {**told(500, 500), "steady": steady, "reason": None} for name, steady in phases.items()}
-        return verdicts(budget={"goal": "--fps 30 --latency 80ms", "others": 1, "phases": spans})
+        spans = {name: {**told(500, 500), "steady": steady} for name, steady in phases.items()}
+        return verdicts(budget={"goal": "--fps 30 --latency 80ms", "others": 1, "phases": spans, "back_s": None})
 
     well, small, late = told(50, 50), told(50, 50, setting=SMALL), told(50, 90)
     assert budget(well, small, well) == [True] * 4
@@ -160,7 +160,7 @@ def test_section_shows_what_was_left_out_and_why() -> None:
     """Protects the page: every goal has its line, measured or not, and settings are told in words."""
     from live_page import section
 
-    game = {**told(90, 90, setting=SMALL), "goal": "--fps 15", "track": "somewhere", "reasons": ["painting took long"]}
+    game = {**told(90, 90, setting=SMALL), "goal": "--fps 15", "track": "somewhere", "reasons": ["it took long"]}
     found = a_run(game=game)
     found["failures"].append({"name": "soak", "error": "allaprima live ended early"})
     text = section(found)
@@ -170,7 +170,7 @@ def test_section_shows_what_was_left_out_and_why() -> None:
     assert "| an hour | – | not measured: see below | – |" in lines
     assert "- soak: allaprima live ended early" in lines
     assert "work size 240, coherence 0, auto (100% of the time) | yes |" in text
-    assert "painting took long." in text
+    assert "- the game: it took long" in lines
     assert any(line.startswith("| game | 30.0 | 45.0 / 90.0 | 1.0 / 2.0 |") for line in lines)
 
 
