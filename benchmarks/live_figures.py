@@ -84,9 +84,9 @@ def change_after(frames: Sequence[Seen], pressed: float) -> dict[str, float] | N
     """When a still picture was first painted in another way, after a time.
 
     Returns:
-        ``frames`` from then to the first changed one, which counts; ``seconds``; ``gap``, the longest pause between
-        frames from half a second before to half a second behind the change, in milliseconds. None where nothing has
-        changed.
+        ``frames`` from then to the first changed one, which counts, as do repeats in place of frames left out;
+        ``seconds``; ``gap``, the longest pause between frames from half a second before to half a second behind the
+        change, in milliseconds. None where nothing has changed.
     """
     before = [frame for frame in frames if frame.at <= pressed]
     behind = [frame for frame in frames if frame.at > pressed]
