@@ -23,8 +23,6 @@ from .painter import State
 from .refiner import Refiner, work_size_of
 
 DEFAULT_COHERENCE = 1.0
-_REDUCTION = 4
-"""Motion is searched at a quarter of the frame's size: at half the cost of a third, and a little less steadily."""
 
 
 class PicturePainter(Protocol):
@@ -273,7 +271,7 @@ class _Steadier:
     def __init__(self, painter: PicturePainter, coherence: float) -> None:
         self._painter = painter
         self._lock = PhaseLock(painter.stride) if painter.stride > 1 else None
-        self._search = MotionSearch(_REDUCTION)
+        self._search = MotionSearch()
         self._noise = NoiseFilter(painter.noise_gain, coherence)
         self._strokes = StrokeMemory(coherence)
         self._way: tuple[float, float] | None = (0.0, 0.0)

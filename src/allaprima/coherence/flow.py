@@ -28,11 +28,11 @@ _LEAST_SIDE = 16
 """Of what can be searched; in less, nothing is taken to move."""
 _STRIDE = 5
 """Pixels between the search's patches of 8×8."""
-_DESCENTS = 6
+_DESCENTS = 8
 """Steps in which each patch is searched; beginning with the motion found last, more find hardly more."""
 _WHOLE = 0.15
 """Fractions of a pixel up to this are rounded away rather than resampled: what stands still isn't touched."""
-_NEAR_CAMERA = 0.75
+_NEAR_CAMERA = 0.5
 """Pixels of the frame within which local motion is taken for the camera's."""
 _BOUND, _SLOPE = 0.5, 0.01
 """Of the forward-backward check: squared pixels of the reduced picture, and their share of the squared motion."""

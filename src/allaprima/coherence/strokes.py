@@ -25,10 +25,14 @@ _AIM, _ENOUGH = 1.02, 0.98
 the blend has less than this."""
 _MOST_DETAIL, _MOST_LIGHT = 7.5, 3.0
 """How many times over detail, and how much light, of 255, is added to the new painting at most."""
+_MOST_STILL = 1.0
+"""The same of detail where nothing moves: there, sensor noise alone makes strokes anew, and is not to be raised."""
 _HALVINGS = 6
 """Of the range in which the right amount of detail is looked for."""
 _BAND, _STEP = 12, 96
 """Rows in which sharpness is measured, and from each such band to the next."""
+_WORTH = 0.05
+"""Share of the picture from which on what moves, or what stands still, is worth measuring."""
 _STILL_AROUND = np.ones((5, 5), np.uint8)
 """Values of the flow that must all move."""
 _DITHER = 0.4
@@ -52,7 +56,7 @@ class StrokeMemory:
 
     def __init__(self, share: float = 1.0) -> None:
         self._kept = KEPT * share
-        self._work = np.empty((2, 0, 0, 3), np.uint8)
+        self._work = np.empty((3, 0, 0, 3), np.uint8)
         self.reset()
 
     def reset(self) -> None:
@@ -79,34 +83,46 @@ class StrokeMemory:
 
     def _blended(self, before: Pixels, new: Pixels, motion: LocalMotion) -> Pixels:
         if self._work.shape[1:] != new.shape:
-            self._work = np.empty((2, *new.shape), np.uint8)
-        old, spare = self._work
+            self._work = np.empty((3, *new.shape), np.uint8)
+        old, spare, _ = self._work
         cv2.max(carried(before, motion, cv2.INTER_LINEAR, old), cv2.erode(new, _AROUND, dst=spare), dst=old)
         cv2.min(old, cv2.dilate(new, _AROUND, dst=spare), dst=old)
         trusted = np.asarray(motion.trust >= _TRUSTED, np.uint8)
-        under = new if motion.still else self._raised(new, old, trusted, motion)
+        under = self._raised(new, old, trusted, motion)
         self._dither = -self._dither
         blend = np.asarray(cv2.addWeighted(old, self._kept, under, 1 - self._kept, self._dither), np.uint8)
         _copy_where(trusted == 0, new, blend)
         return blend
 
     def _raised(self, new: Pixels, old: Pixels, trusted: Mask, motion: LocalMotion) -> Pixels:
-        """The new painting with more detail where it moves, and with the light that interpolation rounded away."""
+        """The new painting with more detail, and, where it moves, the light that interpolation rounded away."""
         x, y = cv2.split(motion.flow)
         moves = np.asarray(cv2.erode(((x != 0) | (y != 0)).astype(np.uint8), _STILL_AROUND), np.uint8)
-        where = _sample(_stretched(trusted * moves, new))
-        for row in (0, 1, -2, -1):  # the next band shows in these
-            where[row % _BAND :: _BAND] = 0
         light, old_light = (cv2.cvtColor(_sample(each), cv2.COLOR_RGB2GRAY) for each in (new, old))
         rest = 1 - self._kept
         blend = cv2.addWeighted(old_light, self._kept, light, rest, 0, dtype=cv2.CV_32F)
         detail = rest * cv2.subtract(light, cv2.blur(light, _DETAIL), dtype=cv2.CV_32F)
-        lift = _lift(*(cv2.Laplacian(each, cv2.CV_32F) * where for each in (light, blend, detail)))
-        lost = (cv2.mean(light, where)[0] - cv2.mean(old_light, where)[0]) * self._kept / rest
-        raised = np.asarray(cv2.blur(new, _DETAIL, dst=self._work[1]), np.uint8)
-        cv2.addWeighted(new, 1 + lift, raised, -lift, min(max(lost, -_MOST_LIGHT), _MOST_LIGHT), dst=raised)
-        _copy_where(moves == 0, new, raised)
-        return raised
+        edges = [cv2.Laplacian(each, cv2.CV_32F) for each in (light, blend, detail)]
+        soft, raised = self._work[1:]
+        cv2.blur(new, _DETAIL, dst=soft)
+        shown = new
+        for area, moving in ((moves, True), (1 - moves, False)):
+            share = float(area.mean())
+            if share < _WORTH:
+                continue
+            where = _sample(_stretched(trusted * area, new))
+            for row in (0, 1, -2, -1):  # the next band shows in these
+                where[row % _BAND :: _BAND] = 0
+            lift = min(_lift(*(each * where for each in edges)), _MOST_DETAIL if moving else _MOST_STILL)
+            lost = (cv2.mean(light, where)[0] - cv2.mean(old_light, where)[0]) * self._kept / rest if moving else 0.0
+            if not (lift or lost):
+                continue
+            cv2.addWeighted(new, 1 + lift, soft, -lift, min(max(lost, -_MOST_LIGHT), _MOST_LIGHT), dst=raised)
+            if share == 1:
+                return raised
+            shown = new.copy() if shown is new else shown
+            _copy_where(area != 0, raised, shown)
+        return shown
 
 
 def _lift(new: Plane, blend: Plane, detail: Plane) -> float:
