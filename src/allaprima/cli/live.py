@@ -22,6 +22,7 @@ from ..live.controls import Folder
 from ..live.desk import Budget, Desk
 from ..live.latency import Report
 from ..live.notes import Notes
+from ..live.outlet import why_lost
 from ..live.prometheus import MetricsServer
 from ..live.reporting import json_line, overlay_lines
 from ..live.session import LiveResult, Session, Standing
@@ -155,7 +156,7 @@ def live(
         result = session.run(stop)
     teller.sum_up(result)
     for name, error in result.lost.items():
-        raise PartialRunError(f"{name}: {error}", error.exit_code) from error
+        raise PartialRunError(why_lost(name, error), error.exit_code) from error
     if result.interrupted:
         raise PartialRunError("stopped", 128 + stop.signal_number)
 
