@@ -163,6 +163,17 @@ def test_a_slow_sink_holds_up_neither_painting_nor_other_sinks() -> None:
     assert gaps.min() >= 2  # it skips, and isn't behind by more and more
 
 
+def test_frames_dropped_within_the_source_are_counted() -> None:
+    """Protects the report from saying that nothing was left out where a camera's thread did so already."""
+
+    class Dropping(Beats):
+        dropped = 7
+
+    report = Run({"null": ListSink()}, Dropping(frames=20)).session.run().report
+    assert report.dropped["capture"] >= 7
+    assert report.frames + sum(report.dropped.values()) == 20 + 7
+
+
 def test_a_slow_style_makes_no_delay_grow() -> None:
     """Frames are left out before painting."""
     stop = threading.Event()
