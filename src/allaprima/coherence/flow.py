@@ -228,7 +228,8 @@ def given_motion(frame: Frame, size: tuple[int, int]) -> LocalMotion | None:
     motion = frame.motion if size == (width, height) else np.asarray(cv2.resize(frame.motion, size), np.float32)
     scale = np.array([-size[0] / width, -size[1] / height], np.float32)
     # Rows of single values, which NumPy multiplies many times as fast as pairs.
-    flow: Flow = (motion.reshape(size[1], -1) * np.tile(scale, size[0])).reshape(motion.shape)
+    rows = motion.reshape(size[1], -1)
+    flow: Flow = np.multiply(rows, np.tile(scale, size[0]), dtype=np.float32).reshape(motion.shape)
     trust = _inside(flow)
     if frame.mask is not None:
         trust *= cv2.resize(frame.mask.astype(np.float32), size)
