@@ -68,6 +68,15 @@ def test_a_file_is_painted_at_its_pace_and_ends_the_run(capsys: pytest.CaptureFi
     assert (last["style"], last["strength"], last["setting"]["precision"]) == ("one", 1.0, "f32")
 
 
+def test_notes_are_told_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a person would read stands in the lines, each note once; else a lost stream would go unseen."""
+    assert run([*CLIP, "--to", "out.mp4", "--json"]) == 0
+    printed = capsys.readouterr()
+    notes = [note for line in printed.out.splitlines() for note in json.loads(line)["notes"]]
+    frames = count_frames(Path("out.mp4"))
+    assert printed.err == "" and notes == ["one: onnxruntime f32 on cpu", f"out.mp4: {frames} frames"]
+
+
 def test_several_sinks_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A file beside another sink; a person is told in words, on stderr."""
     assert run([*CLIP, "--to", "null", "--to", "out.mp4", "--size", "96x64"]) == 0

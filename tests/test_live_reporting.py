@@ -79,10 +79,10 @@ def test_overlay_stays_within_a_small_window() -> None:
 
 def test_json_is_one_line_with_its_documented_fields() -> None:
     """Protects programs that read it: the fields of the docstring, in their units, on one line."""
-    line = json_line(STANDING)
+    line = json_line(STANDING, ["the camera is lost"])
     assert "\n" not in line
     said = json.loads(line)
-    assert said == to_dict(STANDING)
+    assert said == to_dict(STANDING, ["the camera is lost"])
     assert said == {
         "seconds": 61.25,
         "fps": 29.83,
@@ -95,6 +95,7 @@ def test_json_is_one_line_with_its_documented_fields() -> None:
         "strength": 0.7,
         "setting": {"work_size": 360, "coherence": 1.0, "paint_every": 1, "precision": "auto"},
         "reason": WHY,
+        "notes": ["the camera is lost"],
     }
     documented = to_dict.__doc__ or ""
     assert all(f"``{name}``" in documented for name in (*said, *said["setting"]))

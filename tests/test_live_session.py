@@ -117,10 +117,11 @@ def test_a_style_that_fails_ends_the_run_with_its_error(when: str) -> None:
     assert run.source.closed.is_set() and switcher.closed  # type: ignore[attr-defined]
 
 
-def test_the_run_goes_on_without_a_sink_that_fails() -> None:
-    """A stream that breaks takes neither the file nor the picture with it; it is said, and told at the end."""
+@pytest.mark.parametrize("why", ["the server is gone", "rtmp://there: the server is gone"])
+def test_the_run_goes_on_without_a_sink_that_fails(why: str) -> None:
+    """A stream that breaks takes neither the file nor the picture with it; it is said with its name, once."""
     stop = threading.Event()
-    broken, whole = ListSink(fail_at(3, SinkError("the server is gone"))), ListSink(stopped_after(40, stop))
+    broken, whole = ListSink(fail_at(3, SinkError(why))), ListSink(stopped_after(40, stop))
     run = Run({"rtmp://there": broken, "file": whole})
     result = run.session.run(stop)
     assert (broken.ended, whole.ended) == ("abandoned", "finished")
@@ -160,6 +161,17 @@ def test_a_slow_sink_holds_up_neither_painting_nor_other_sinks() -> None:
     assert result.report.dropped["slow"] > result.report.dropped["fast"]
     gaps = np.diff([frame.pts for frame in slow.written[1:-1]])
     assert gaps.min() >= 2  # it skips, and isn't behind by more and more
+
+
+def test_frames_dropped_within_the_source_are_counted() -> None:
+    """Protects the report from saying that nothing was left out where a camera's thread did so already."""
+
+    class Dropping(Beats):
+        dropped = 7
+
+    report = Run({"null": ListSink()}, Dropping(frames=20)).session.run().report
+    assert report.dropped["capture"] >= 7
+    assert report.frames + sum(report.dropped.values()) == 20 + 7
 
 
 def test_a_slow_style_makes_no_delay_grow() -> None:

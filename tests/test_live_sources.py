@@ -239,6 +239,7 @@ def test_a_background_source_gives_the_newest_and_raises_what_went_wrong() -> No
     with pytest.raises(SourceError, match="lost for good"):
         seen.extend(int(frame.pixels[0, 0, 0]) for frame in frames)
     assert seen[-1] == 49 and len(seen) < 50 and all(a < b for a, b in pairwise(seen))
+    assert len(seen) + source.dropped == 50
 
 
 def test_a_background_source_that_was_never_read_closes() -> None:

@@ -87,6 +87,12 @@ def test_a_viewer_may_come_when_it_likes() -> None:
     assert time.monotonic() - begun < 5
 
 
+def test_where_no_viewer_can_be_waited_for() -> None:
+    """Refused with what to do, rather than said to wait and then failing."""
+    with pytest.raises(SinkError, match=r"rtmp:// can't wait for a viewer: use tcp://ADDRESS:PORT\?listen=1"):
+        open_sink(f"rtmp://127.0.0.1:{free_port()}/live/key?listen=1")
+
+
 @pytest.mark.parametrize(
     ("url", "match"),
     [

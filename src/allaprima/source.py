@@ -24,6 +24,11 @@ class Source(ABC):
 
     info: SourceInfo
 
+    @property
+    def dropped(self) -> int:
+        """Frames so far that newer ones took the place of within the source; only live ones do that."""
+        return 0
+
     @abstractmethod
     def frames(self) -> Iterator[Frame]:
         """The frames, once."""

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ from .layout import (
     bridge_names,
     segment_path,
 )
-from .motion import Depth, Mask, Motion, composed, reduced, seen_before
+from .motion import Mask, Motion, Relief, composed, seen_before
 from .segment import Segment, fence, is_locked, open_file
 
 _ATTEMPTS = 3
@@ -60,7 +60,7 @@ class BridgeReader:
         self.layout = layout
         self._segment = segment
         self._last = 0
-        self._last_depth: Depth | None = None
+        self._last_relief: Relief | None = None
 
     @classmethod
     def attach(cls, name: str) -> BridgeReader | None:
@@ -130,13 +130,13 @@ class BridgeReader:
         captured, planes = words[at // 8 + CAPTURED] / 1e9, words[at // 8 + PLANES]
         shape = (layout.height, layout.width, layout.pixel_format.channels)
         pixels = _rgb(self._segment.plane(at + layout.pixels_at, shape, np.uint8), layout)
-        depth = self._depth(at) if layout.depth and planes & HAS_DEPTH else None
+        relief = self._relief(at) if layout.depth and planes & HAS_DEPTH else None
         if not self._still(number):
             return None
         motion = self._motion_since_last(number)
-        if motion is not None and depth is not None and self._last_depth is not None:
-            motion[1][:] &= seen_before(motion[0], depth, self._last_depth)
-        self._last_depth = depth
+        if motion is not None and relief is not None and self._last_relief is not None:
+            motion[1][:] &= seen_before(motion[0], relief, self._last_relief)
+        self._last_relief = relief
         return Reading(number, pixels, captured, motion)
 
     def _motion_since_last(self, number: int) -> tuple[Motion, Mask] | None:
@@ -161,14 +161,12 @@ class BridgeReader:
         has = self._segment.words[at // 8 + PLANES] & HAS_MOTION
         shape = (self.layout.height, self.layout.width, 2)
         raw = self._segment.plane(at + self.layout.motion_at, shape, np.float16 if kind.half else np.float32)
-        motion = np.array(raw[_rows(self.layout)], np.float32, order="C")
-        if not (has and self._still(number)):
-            return None
-        return _in_pixels(motion, kind)
+        motion = _in_pixels(raw, kind, _rows(self.layout))
+        return _known(motion) if has and self._still(number) else None
 
-    def _depth(self, at: int) -> Depth:
+    def _relief(self, at: int) -> Relief:
         plane = self._segment.plane(at + self.layout.depth_at, (self.layout.height, self.layout.width), np.float32)
-        return reduced(plane)[_rows(self.layout)].copy()
+        return Relief.of(plane[_rows(self.layout)])
 
     def _still(self, number: int) -> bool:
         """Whether a frame is in the ring even after it was copied."""
@@ -203,15 +201,29 @@ def _rows(layout: Layout) -> slice:
     return slice(None, None, -1 if layout.origin is Origin.BOTTOM else 1)
 
 
-def _in_pixels(motion: Motion, kind: MotionLayout) -> tuple[Motion, Mask]:
-    """Values as a frame has them, changed in place, and where they are known; 0 elsewhere."""
-    height, width = motion.shape[:2]
-    x, y = (width, height) if kind.uv else (1, 1)
+def _in_pixels(raw: NDArray[Any], kind: MotionLayout, rows: slice) -> Motion:
+    """A copy as a frame has it."""
+    height, width = raw.shape[:2]
     sign = -1 if kind.to_previous else 1
-    if (scale := (sign * x, sign * y * (-1 if kind.y_up else 1))) != (1, 1):
-        cv2.multiply(motion, (*scale, 0, 0), dst=motion)  # type: ignore[call-overload]
-    if np.isfinite(motion.sum()):  # then all are
-        return motion, np.ones((height, width), np.bool_)
+    scale = np.array((sign, -sign if kind.y_up else sign), np.float32)
+    if kind.uv:
+        scale *= (width, height)
+    # Rows of single values, which NumPy multiplies four times as fast as pairs.
+    values = raw.reshape(height, -1)[rows]
+    motion: Motion
+    if kind.half:
+        motion = cv2.add(values, 0.0, dtype=cv2.CV_32F)  # type: ignore[call-overload] # in an eighth of NumPy's time
+        motion *= np.tile(scale, width)
+    else:
+        motion = values * np.tile(scale, width)
+    return motion.reshape(raw.shape)
+
+
+def _known(motion: Motion) -> tuple[Motion, Mask]:
+    """The motion and where it is known; elsewhere it becomes 0, in place."""
+    shape = motion.shape[:2]
+    if np.isfinite(sum(cv2.sumElems(motion))):  # then all are
+        return motion, np.ones(shape, np.bool_)
     known = np.asarray(np.isfinite(motion[..., 0] + motion[..., 1]), np.bool_)
     motion[~known] = 0
     return motion, known

@@ -7,6 +7,7 @@ import os
 import re
 import select
 import sys
+from collections import deque
 from collections.abc import Container
 from contextlib import ExitStack
 from itertools import chain, count
@@ -22,6 +23,7 @@ from ..live.controls import Folder
 from ..live.desk import Budget, Desk
 from ..live.latency import Report
 from ..live.notes import Notes
+from ..live.outlet import why_lost
 from ..live.prometheus import MetricsServer
 from ..live.reporting import json_line, overlay_lines
 from ..live.session import LiveResult, Session, Standing
@@ -51,6 +53,8 @@ from .progress import Reporter, stop_on_signals
 _STDOUT = "-"
 _ANY_RATE = 1.0
 """Frames a second that are enough where only a latency is asked for."""
+_MOST_UNTOLD = 100
+"""Notes that are kept for a reader who doesn't take the lines of JSON; the newest."""
 
 
 def live(
@@ -122,7 +126,7 @@ def live(
     styles = Styles(_with_bundled(given), picture, engine, precision, device, threads)
     look = Look(given[0].name, strength, Setting(work_size, coherence, 1, precision))
     teller = _Teller(as_json=as_json, aside=_STDOUT in names, prometheus=prometheus)
-    notes = Notes(teller.reporter.say)
+    notes = Notes(teller.say)
     with ExitStack() as opened:
         opened.callback(teller.close)
         wanted = parse_size(size)
@@ -155,7 +159,7 @@ def live(
         result = session.run(stop)
     teller.sum_up(result)
     for name, error in result.lost.items():
-        raise PartialRunError(f"{name}: {error}", error.exit_code) from error
+        raise PartialRunError(why_lost(name, error), error.exit_code) from error
     if result.interrupted:
         raise PartialRunError("stopped", 128 + stop.signal_number)
 
@@ -166,16 +170,23 @@ class _Teller:
     def __init__(self, *, as_json: bool, aside: bool, prometheus: str | None) -> None:
         self.reporter = Reporter(quiet=as_json)
         self._as_json, self._aside = as_json, aside
+        self._untold: deque[str] = deque(maxlen=_MOST_UNTOLD)
         self._metrics = MetricsServer(prometheus) if prometheus else None
         if self._metrics:
-            self.reporter.say(f"figures are at {self._metrics.url}")
+            self.say(f"figures are at {self._metrics.url}")
+
+    def say(self, line: str) -> None:
+        """A note, from any thread: for a person at once, for a program with the next line of JSON."""
+        self._untold.append(line)
+        self.reporter.say(line)
 
     def tell(self, standing: Standing) -> None:
         if self._metrics:
             self._metrics.update(standing)
         if self._as_json and _has_room(sys.stderr if self._aside else sys.stdout):
+            notes = [self._untold.popleft() for _ in range(len(self._untold))]
             try:
-                typer.echo(json_line(standing), err=self._aside)
+                typer.echo(json_line(standing, notes), err=self._aside)
             except BrokenPipeError as error:
                 # Python would try once more to write what is left, at its end.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if self._aside else sys.stdout).fileno())

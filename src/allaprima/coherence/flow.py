@@ -225,14 +225,14 @@ def given_motion(frame: Frame, size: tuple[int, int]) -> LocalMotion | None:
         if plane is not None and plane.shape != shape:
             found, wanted = ("×".join(str(side) for side in sides) for sides in (plane.shape, shape))
             raise UsageError(f"the {name} plane is {found}, but its frame needs {wanted}: give planes of its size")
-    flow = np.negative(frame.motion, dtype=np.float32)
+    motion = frame.motion if size == (width, height) else np.asarray(cv2.resize(frame.motion, size), np.float32)
+    scale = np.array([-size[0] / width, -size[1] / height], np.float32)
+    # Rows of single values, which NumPy multiplies many times as fast as pairs.
+    rows = motion.reshape(size[1], -1)
+    flow: Flow = np.multiply(rows, np.tile(scale, size[0]), dtype=np.float32).reshape(motion.shape)
     trust = _inside(flow)
     if frame.mask is not None:
-        trust *= frame.mask
-    if size != (width, height):
-        flow = np.asarray(cv2.resize(flow, size), np.float32)
-        flow *= np.array([size[0] / width, size[1] / height], np.float32)
-        trust = np.asarray(cv2.resize(trust, size), np.float32)
+        trust *= cv2.resize(frame.mask.astype(np.float32), size)
     return LocalMotion(flow, trust)
 
 
@@ -263,11 +263,15 @@ def _sampled(pixels: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
 
 
 def _inside(flow: Flow) -> Share:
-    height, width = flow.shape[:2]
-    x = flow[..., 0] + np.arange(width, dtype=np.float32)
-    y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    inside: NDArray[np.bool_] = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    return inside.astype(np.float32)
+    return (cv2.inRange(flow, *_bounds(*flow.shape[:2])) > 0).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=2)
+def _bounds(rows: int, columns: int) -> tuple[Flow, Flow]:
+    """The least and the largest flow that stays inside, for each pixel."""
+    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+    there = np.stack([x, y], axis=-1).astype(np.float32)
+    return -there, np.array((columns - 1, rows - 1), np.float32) - there
 
 
 def _likeness(now: Plane, there: Plane) -> Share:

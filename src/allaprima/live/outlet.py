@@ -221,4 +221,9 @@ class Outlets:
             self.error = self.error or error
         else:
             self.lost[outlet.name] = error
-            self._notes.say(f"{outlet.name}: {error}; it goes on without")
+            self._notes.say(f"{why_lost(outlet.name, error)}; it goes on without")
+
+
+def why_lost(name: str, error: AllaprimaError) -> str:
+    """What a sink failed of, with its name in front, which messages about streams begin with themselves."""
+    return str(error) if str(error).startswith(name) else f"{name}: {error}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .budget import Setting
@@ -36,7 +37,7 @@ def overlay_lines(standing: Standing, columns: int = COLUMNS) -> list[str]:
     return [part for line in lines for part in textwrap.wrap(line, columns, subsequent_indent="  ")]
 
 
-def to_dict(standing: Standing) -> dict[str, Any]:
+def to_dict(standing: Standing, notes: Sequence[str] = ()) -> dict[str, Any]:
     """Plain values for JSON; one such object a second is what ``live --json`` writes, a line each.
 
     ===============  ==============================================================================================
@@ -54,6 +55,7 @@ def to_dict(standing: Standing) -> dict[str, Any]:
                      and ``precision`` of what is painted with
     ``reason``       why the budget controller chose it, one line; null without a controller, and before it changed
                      anything
+    ``notes``        what else happened since the last line, a line each, such as a stream that was lost
     ===============  ==============================================================================================
 
     Rates, times and shares are over the last second.
@@ -70,12 +72,13 @@ def to_dict(standing: Standing) -> dict[str, Any]:
             "precision": setting.precision,
         },
         "reason": (standing.state and standing.state.reason) or None,
+        "notes": list(notes),
     }
 
 
-def json_line(standing: Standing) -> str:
+def json_line(standing: Standing, notes: Sequence[str] = ()) -> str:
     """:func:`to_dict` as one line of JSON, without its end."""
-    return json.dumps(to_dict(standing), ensure_ascii=False)
+    return json.dumps(to_dict(standing, notes), ensure_ascii=False)
 
 
 def _both(times: StageTimes) -> str:

@@ -239,5 +239,5 @@ class Session:
         return standing
 
     def _standing(self) -> Standing:
-        report = self._meter.report({"capture": self._edge.dropped, **self._outlets.dropped()})
+        report = self._meter.report({"capture": self._source.dropped + self._edge.dropped, **self._outlets.dropped()})
         return Standing(report, self._switcher.shown, self._desk.state)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from ..errors import SinkError
 from ..frame import Frame, SourceInfo
@@ -58,7 +58,7 @@ class StreamSink(Sink):
     Frames of another size than the first one's are scaled to that, between black bars.
 
     Args:
-        url: RTMP takes FLV, RTSP its own, all others MPEG-TS; ``?listen=1`` waits for a viewer where FFmpeg can.
+        url: RTMP takes FLV, RTSP its own, all others MPEG-TS; ``tcp://…?listen=1`` waits for a viewer.
         info: of the frames that will be written.
         options: codec, quality and speed.
         say: takes a line for the user.
@@ -87,7 +87,9 @@ class StreamSink(Sink):
         self._connected: float | None = None
         self._ending: float | None = None
         self._notes: tuple[str, ...] = ()
-        if "listen" in parts.query:
+        if "listen" in parse_qs(parts.query):
+            if scheme != "tcp":  # PyAV hands no options to FFmpeg's other protocols
+                raise SinkError(f"{scheme}:// can't wait for a viewer: use tcp://ADDRESS:PORT?listen=1")
             say(f"waiting for a viewer at {self._place}")
         if scheme == "udp" and "pkt_size=" not in url:
             url += ("&" if parts.query else "?") + "pkt_size=1316"  # seven packets of MPEG-TS to one of UDP

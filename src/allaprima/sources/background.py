@@ -34,6 +34,10 @@ class BackgroundSource(Source):
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._read, name="allaprima-background", daemon=True)
 
+    @property
+    def dropped(self) -> int:
+        return self._edge.dropped + self._source.dropped
+
     def _read(self) -> None:
         try:
             for frame in self._source.frames():

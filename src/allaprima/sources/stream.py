@@ -18,6 +18,8 @@ SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "rtp
 OPEN_SECONDS = 10.0
 READ_SECONDS = 5.0
 _SEGMENTED = ("hls", "dash")
+_UNCOUNTED = ("udp", "rtp")
+"""Schemes for which FFmpeg heeds no limit of its own to reading."""
 
 
 def open_stream(url: str, *, say: Callable[[str], None], read_seconds: float = READ_SECONDS) -> Source:
@@ -76,8 +78,9 @@ def _connect(url: str, label: str, read_seconds: float) -> LiveVideo:
     options = {"analyzeduration": "500000", "fpsprobesize": "4", "rw_timeout": patience}
     if scheme.startswith("rtsp"):
         options |= {"timeout": patience, "rtsp_flags": "prefer_tcp"}
+    limits = OPEN_SECONDS, read_seconds if scheme in _UNCOUNTED else None
     try:
-        container = av.open(url, options=options, timeout=(OPEN_SECONDS, None), metadata_errors="replace")
+        container = av.open(url, options=options, timeout=limits, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise SourceError(_why_closed(label, scheme, error)) from None
     recorded = bool(container.duration)
