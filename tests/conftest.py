@@ -1,4 +1,4 @@
-"""What every test stands on: no thread outlives it, nothing is remembered in the user's folders, no skip hides in CI."""
+"""What every test stands on: no thread outlives it, nothing is kept in the user's folders, no skip hides in CI."""
 
 from __future__ import annotations
 
