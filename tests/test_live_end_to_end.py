@@ -89,12 +89,13 @@ def test_the_report_tells_the_latency_that_a_clock_in_the_picture_shows(tmp_path
     painter = Painter(style, engine="onnxruntime", precision="f32", device="cpu", threads=1)
     sink = ReadingSink(negative=True, seconds=0.008)
     result = run(source, Switcher(lambda name, precision: painter, look, source.info), sink)
-    assert result.report.latency is not None and len(sink.latencies) == result.report.frames > 10
-    assert result.report.latency.p50 == pytest.approx(float(np.percentile(sink.latencies, 50)), abs=4.0)
-    assert result.report.latency.p95 == pytest.approx(float(np.percentile(sink.latencies, 95)), abs=4.0)
-    assert result.report.latency.p50 >= 8.0
+    assert result.report.latency is not None and len(sink.latencies) == result.report.frames > 3
+    p50, p95 = result.report.latency.p50, result.report.latency.p95
+    assert p50 == pytest.approx(float(np.percentile(sink.latencies, 50)), abs=4.0)
+    assert p95 == pytest.approx(float(np.percentile(sink.latencies, 95)), abs=4.0)
+    assert p50 >= 8.0
     stages = sum(times.p50 for times in result.report.stages.values())
-    assert stages == pytest.approx(result.report.latency.p50, abs=4.0)
+    assert stages == pytest.approx(p50, abs=max(4.0, p95 - p50))  # medians of parts, where the whole spreads
 
 
 class TimedSwitcher(FakeSwitcher):

@@ -122,8 +122,8 @@ def test_a_window_is_followed(program: Program) -> None:
     assert resized.shape == (50, 100, 3) and (resized[:, 25:75] == rgb(RED)).all() and not resized[:, :24].any()
     window.unmap()
     program.show()
-    threading.Timer(0.2, lambda: (window.map(), program.display.sync())).start()
     begun = time.monotonic()
+    threading.Timer(0.2, lambda: (window.map(), program.display.sync())).start()
     newest(frames)
     assert time.monotonic() - begun > 0.1
     assert said == ["the window 'A Game – level 1' is minimized; waiting until it shows again"]
