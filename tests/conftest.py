@@ -1,15 +1,44 @@
-"""What every test stands on: no thread outlives its test, and nothing is remembered in the user's folders."""
+"""What every test stands on: no thread outlives it, nothing is kept in the user's folders, no skip hides in CI."""
 
 from __future__ import annotations
 
 import builtins
+import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+IN_CI = sys.platform == "linux" and bool(os.environ.get("CI"))
+"""Whether ``.ci/run`` has brought all that tests need."""
+
+
+def refuse_to_skip(report: pytest.TestReport | pytest.CollectReport, *, of_data: bool = False) -> None:
+    """In CI a skip is a failure, unless it is for the machine's nature or for a data folder that isn't there."""
+    if IN_CI and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not reason.startswith("this machine") and not (of_data and "ALLAPRIMA_DATA" not in os.environ):
+            report.outcome, report.longrepr = "failed", f"skipped, though .ci/run brings what tests need: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Of tests that skip, by themselves or in a fixture."""
+    report = yield
+    refuse_to_skip(report, of_data=item.get_closest_marker("data") is not None)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Of modules that skip as a whole."""
+    report = yield
+    refuse_to_skip(report)
+    return report
 
 
 @pytest.fixture(autouse=True)

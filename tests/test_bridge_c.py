@@ -21,7 +21,7 @@ from allaprima.bridge.reader import BridgeReader
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the game bridge needs Linux or macOS"),
-    pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: cc, gcc or clang"),
+    pytest.mark.skipif(COMPILER is None, reason="needs a C compiler (Debian: apt install g++)"),
 ]
 STRICT = ["-D_DEFAULT_SOURCE", "-D_DARWIN_C_SOURCE", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
@@ -148,7 +148,7 @@ def test_a_c_program_that_is_killed_leaves_no_lock(tmp_path: Path, name: str) ->
             reader.close()
 
 
-@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler: c++")
+@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler (Debian: apt install g++)")
 def test_the_header_is_c_plus_plus_as_well(tmp_path: Path) -> None:
     """Protects games in C++: no warning there either."""
     built(tmp_path, "-x", "c++", "-std=c++11", "-fsyntax-only", suffix=".cpp")

@@ -15,7 +15,7 @@ from allaprima.bridge.layout import segment_path
 from allaprima.measure.quality.warping import WarpError
 from allaprima.sources.bridge import BridgeSource
 
-moderngl = pytest.importorskip("moderngl", reason="needs moderngl: pip install moderngl")
+moderngl = pytest.importorskip("moderngl", reason="needs the extra 'dev'")
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     try:
         moderngl.create_standalone_context(backend="egl").release()
     except Exception as error:  # noqa: BLE001 - whatever the platform's loader raises
-        pytest.skip(f"needs OpenGL through EGL (Debian: libegl1): {error}")
+        pytest.skip(f"needs OpenGL through EGL (Debian: apt install libegl1): {error}")
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "examples" / "game")
     return importlib.import_module("moving_scene")
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from nets import negative
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from allaprima.cli import run
 from allaprima.errors import TrainingError

@@ -24,7 +24,7 @@ from allaprima.placement import open_engine
 from allaprima.style import Card, Declaration, Style, write_style
 
 HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
-needs_openvino = pytest.mark.skipif(not HAS_OPENVINO, reason="OpenVINO is not installed")
+needs_openvino = pytest.mark.skipif(not HAS_OPENVINO, reason="needs the extra 'openvino'")
 EXACT = [
     Placement("onnxruntime", "f32"),
     pytest.param(Placement("openvino", "f32"), marks=needs_openvino),
@@ -49,7 +49,7 @@ def capabilities() -> list[str]:
 
 def load(style: Style, placement: Placement, size: tuple[int, int] = nets.SIZE) -> Engine:
     if placement.precision == "bf16" and "BF16" not in capabilities():
-        pytest.skip("this CPU has no bf16")
+        pytest.skip("this machine's CPU has no bf16")
     return load_engine(style, placement, size, threads=1)
 
 
@@ -238,7 +238,7 @@ def test_what_cannot_be_done_is_refused_with_the_fix(tmp_path: Path, asked: dict
     assert fix in refusal(nets.style_of(tmp_path, nets.negative()), **asked)
 
 
-@pytest.mark.skipif("cuda" in devices(), reason="this ONNX Runtime has CUDA")
+@pytest.mark.skipif("cuda" in devices(), reason="this machine's ONNX Runtime has CUDA")
 def test_a_missing_provider_names_its_package(tmp_path: Path) -> None:
     """Asked for CUDA on a build without it, the user learns what to install."""
     message = refusal(nets.style_of(tmp_path, nets.negative()), engine="onnxruntime", device="cuda")
@@ -296,7 +296,7 @@ def test_convolutions_that_fall_back_to_the_cpu_are_found_in_the_profile(
 def test_openvino_does_not_pass_bf16_for_f16(tmp_path: Path) -> None:
     """Where the CPU has no f16, OpenVINO runs something else when asked for it; that is an error here."""
     if "FP16" in capabilities():
-        pytest.skip("this CPU has f16")
+        pytest.skip("this machine's CPU has f16")
     message = refusal(nets.style_of(tmp_path, nets.textured()), engine="openvino", precision="f16")
     assert "not f16" in message
     assert "--precision" in message

@@ -15,7 +15,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from torch import nn
 
@@ -169,7 +169,7 @@ def test_every_engine_paints_what_training_saw(
     tmp_path: Path,
 ) -> None:
     """A frame with odd sides, fed as bytes and as floats, comes out as the PyTorch network paints it."""
-    pytest.importorskip(engine_name)
+    pytest.importorskip(engine_name, reason="needs the extra 'openvino'")
     made = trained(kind)
     style = export_style(made, tmp_path / "wave.onnx")
     expected = painted_by_torch(made.net, frame)
@@ -188,7 +188,7 @@ def test_every_engine_paints_as_strongly_as_it_is_told(
     strength: float, engine_name: str, result: TrainingResult, frame: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     """The graph's own input, and the painter's setting: as the PyTorch network paints it, and unlike in full."""
-    pytest.importorskip(engine_name)
+    pytest.importorskip(engine_name, reason="needs the extra 'openvino'")
     style = export_style(result, tmp_path / "wave.onnx")
     assert style.card.inputs == ("image", "strength")
     image = as_tensor(frame)
@@ -207,7 +207,7 @@ def test_every_engine_remembers_as_the_network_does(
 ) -> None:
     """Frames of odd sizes in a row, each painted over the painting before, which is padded as the frame is; and anew
     after a reset."""
-    pytest.importorskip(engine_name)
+    pytest.importorskip(engine_name, reason="needs the extra 'openvino'")
     made = trained("realtime-recurrent")
     style = export_style(made, tmp_path / "wave.onnx")
     assert style.card.inputs == ("image", "strength", "previous")
@@ -236,7 +236,7 @@ def test_real_frames_are_painted_as_training_saw(
     kind: str, engine_name: str, trained: Callable[[str], TrainingResult], tmp_path: Path
 ) -> None:
     """A recorded game and a filmed street, whole: statistics over a large picture must agree as well."""
-    pytest.importorskip(engine_name)
+    pytest.importorskip(engine_name, reason="needs the extra 'openvino'")
     clips = Path(os.environ.get("ALLAPRIMA_DATA", ""), "clips")
     if not clips.is_dir():
         pytest.skip("ALLAPRIMA_DATA names no folder with clips")
@@ -289,7 +289,7 @@ def test_every_size_is_padded_and_cropped_alike(
     kind: str, engine_name: str, trained: Callable[[str], TrainingResult], tmp_path: Path
 ) -> None:
     """Each remainder to the stride, on both sides: padding, reflection and crop are those of the PyTorch network."""
-    pytest.importorskip(engine_name)
+    pytest.importorskip(engine_name, reason="needs the extra 'openvino'")
     made = trained(kind)
     style = export_style(made, tmp_path / "a.onnx")
     engine = load_engine(style, Placement(engine_name, "f32"), (16, 16), threads=1)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import typer
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from allaprima.cli.progress import Stop
 from allaprima.errors import MissingExtraError, PartialRunError, SinkError, TrainingError, UsageError

@@ -185,7 +185,7 @@ def test_all_sinks_are_opened_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_real_window_shows_a_file_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it together, on SDL's driver that shows nothing."""
-    pytest.importorskip("pygame", reason="needs the 'live' extra")
+    pytest.importorskip("pygame", reason="needs the extra 'live'")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     assert run([*CLIP, "--fps", "25", "--latency", "200ms"]) == 0
 

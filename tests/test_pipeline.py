@@ -135,7 +135,7 @@ def test_waiting_for_frames_is_no_work() -> None:
     """The stylizer's seconds are its own, also where its way over the frames reads ahead."""
     slow = NumberedSource(10, lambda number: time.sleep(0.02))
     result = run(slow, InvertingStylizer(seconds=0.002), ListSink(), way=EverySecond().go)
-    assert 0.01 <= result.stages["stylize"] < 0.1 < result.stages["decode"]
+    assert 0.01 <= result.stages["stylize"] < result.stages["decode"] / 2
 
 
 @pytest.mark.parametrize("stage", ["decode", "stylize", "encode"])

@@ -13,7 +13,7 @@ import pytest
 from allaprima.errors import MissingExtraError, SinkError
 from allaprima.measure.report import plots
 
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="needs the extra 'report'")
 
 
 def evaluated(name: str, coherence: float = 0.0, **figures: Any) -> dict[str, Any]:

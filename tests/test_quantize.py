@@ -112,7 +112,7 @@ def painted(
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_int8_runs_in_int8_near_its_parent_at_any_size(engine: str, pair: tuple[Style, Quantized]) -> None:
     """Both engines find the file, compute in integers, and paint nearly the same, whatever the size."""
-    pytest.importorskip(engine)
+    pytest.importorskip(engine, reason="needs the extra 'openvino'")
     style, _ = pair
     for height, width in ((40, 52), (17, 31), (64, 16)):
         pixels = smooth_picture(99, height, width)

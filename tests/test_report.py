@@ -17,8 +17,8 @@ from PIL import Image
 from allaprima.errors import MissingExtraError, SinkError
 from allaprima.measure.report.page import ReportPicture, write_report
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib", reason="needs the extra 'report'")
+pytest.importorskip("jinja2", reason="needs the extra 'report'")
 
 MACHINE = {"cpu": "2 cores of a Xeon", "commit": None, "date": "2026-11-21", "packages": {"onnxruntime": "1.31.1"}}
 VOID = {"meta", "img", "br", "link", "input", "hr", "col"}

@@ -105,7 +105,7 @@ def test_peaks_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert peaks.copy_gib_s > 0
 
 
-@pytest.mark.skipif(not HAS_OPENVINO, reason="OpenVINO is not installed")
+@pytest.mark.skipif(not HAS_OPENVINO, reason="needs the extra 'openvino'")
 def test_a_product_that_runs_in_another_precision_is_no_contender() -> None:
     """Protects the label: what OpenVINO runs in f32 isn't called int8."""
     import openvino

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-pytest.importorskip("torch")
+pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from allaprima.train.method import scheduled_rate
 from allaprima.train.recipes.johnson import JohnsonRecipe

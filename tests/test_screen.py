@@ -20,9 +20,6 @@ from allaprima.source import open_live_source
 from allaprima.sources.screen import Region, next_due, parse_region, refuse_without_x11
 from allaprima.sources.x11 import Window, choose_window
 
-on_x11 = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("Xvfb") is None, reason="needs Xvfb (Debian: apt install xvfb)"
-)
 RED, BLUE, BACKGROUND = 0xC02040, 0x2040C0, 0x102030
 
 
@@ -60,8 +57,10 @@ class Program:
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
     """A display of 320×240 on an X server of the test's own."""
-    pytest.importorskip("mss", reason="needs the 'live' extra")
-    pytest.importorskip("Xlib", reason="needs the 'live' extra")
+    if sys.platform != "linux" or shutil.which("Xvfb") is None:
+        pytest.skip("needs Xvfb (Debian: apt install xvfb)")
+    pytest.importorskip("mss", reason="needs the extra 'live'")
+    pytest.importorskip("Xlib", reason="needs the extra 'live'")
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", "1", "-screen", "0", "320x240x24", "-nolisten", "tcp"],
         stdout=subprocess.PIPE,
@@ -84,7 +83,6 @@ def newest(frames: Iterator[Any]) -> Any:
     return next(frames).pixels
 
 
-@on_x11
 def test_a_monitor_and_a_region(program: Program) -> None:
     """Pixel for pixel, in the right colors and at the right place."""
     program.window("picture", (40, 30, 100, 50), RED)
@@ -101,7 +99,6 @@ def test_a_monitor_and_a_region(program: Program) -> None:
     assert (part[:20, :40] == rgb(RED)).all() and (part[20:] == rgb(BACKGROUND)).all()
 
 
-@on_x11
 def test_a_window_is_followed(program: Program) -> None:
     """Where it moves, beyond the screen's edge, in another size; what covers it shows; closed, it is an error."""
     window = program.window("A Game – level 1", (40, 30, 100, 50), RED)
@@ -125,8 +122,8 @@ def test_a_window_is_followed(program: Program) -> None:
     assert resized.shape == (50, 100, 3) and (resized[:, 25:75] == rgb(RED)).all() and not resized[:, :24].any()
     window.unmap()
     program.show()
-    threading.Timer(0.2, lambda: (window.map(), program.display.sync())).start()
     begun = time.monotonic()
+    threading.Timer(0.2, lambda: (window.map(), program.display.sync())).start()
     newest(frames)
     assert time.monotonic() - begun > 0.1
     assert said == ["the window 'A Game – level 1' is minimized; waiting until it shows again"]
@@ -137,7 +134,6 @@ def test_a_window_is_followed(program: Program) -> None:
             next(frames)
 
 
-@on_x11
 def test_places_that_arent_there(program: Program) -> None:
     """Each with what is."""
     program.window("picture", (40, 30, 100, 50), RED)
@@ -151,7 +147,6 @@ def test_places_that_arent_there(program: Program) -> None:
             open_live_source(name, say=print)
 
 
-@on_x11
 def test_a_display_that_goes_away(program: Program) -> None:
     """The desktop ended: an error, not a hang."""
     program.window("picture", (40, 30, 100, 50), RED)
@@ -170,7 +165,6 @@ def test_a_display_that_goes_away(program: Program) -> None:
         open_live_source("screen", say=print)
 
 
-@on_x11
 def test_devices_lists_them(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
     """With what to write after --from, as a shell takes it."""
     title = "Bob's Game"
@@ -230,8 +224,6 @@ def test_a_missing_extra_is_named(
 ) -> None:
     """The line that installs it."""
     if name != "screen":
-        if shutil.which("Xvfb") is None:
-            pytest.skip("needs Xvfb")
         request.getfixturevalue("program")
     else:
         request.getfixturevalue("monkeypatch").setenv("DISPLAY", ":77")

@@ -152,7 +152,7 @@ def test_a_protocol_that_pyav_lacks_is_named() -> None:
     assert set(here) == set(SCHEMES) and here["tcp"] and here["http"]
     lacking = [scheme for scheme, found in here.items() if not found]
     if not lacking:
-        pytest.skip("this PyAV has all of them")
+        pytest.skip("this machine's PyAV has all of them")
     with pytest.raises(SourceError, match=f"built without {lacking[0]}://"):
         open_live_source(f"{lacking[0]}://127.0.0.1:9", say=print)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from PIL import Image
 from trainfakes import JOHNSON, NoiseBatches, make_trainer
@@ -88,7 +88,9 @@ def test_the_animated_preview_keeps_its_colors(tmp_path: Path) -> None:
 
 def test_tensorboard_gets_each_loss_by_itself_and_the_previews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every ten steps; the files are read back by TensorBoard's own reader."""
-    loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
+    loader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_file_loader", reason="needs the extra 'train'"
+    )
     monkeypatch.setattr(loop, "Batches", NoiseBatches)
     result = make_trainer(tmp_path / "run", replace(JOHNSON, steps=12)).train()
     (file,) = (tmp_path / "run" / "tensorboard").iterdir()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from lossfakes import RECIPES, SIDE, Colors, Net, pairs, parts, picture, still
 from torch import nn

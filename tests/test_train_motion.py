@@ -12,7 +12,7 @@ import clips
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 import torch.nn.functional as F
 from PIL import Image

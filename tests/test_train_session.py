@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from PIL import Image
 from trainfakes import JOHNSON, REALTIME, RECIPES, same, stop_after

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from PIL import Image
 from trainfakes import REALTIME, RECIPES, NoiseBatches, make_trainer, same, stop_after

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from allaprima.errors import MissingExtraError, TrainingError
 from allaprima.train.vgg import MEAN_RGB, VGG16Features, load_weights

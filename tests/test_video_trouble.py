@@ -134,7 +134,7 @@ def test_bad_places(tmp_path: Path) -> None:
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this machine's root may write anywhere")
 def test_folder_without_permission(tmp_path: Path) -> None:
     """A folder that can't be written to is known before painting."""
     path = clips.make(tmp_path / "in.mp4")

@@ -47,7 +47,7 @@ class FakeCamera:
 @pytest.fixture
 def fake_camera(monkeypatch: pytest.MonkeyPatch) -> type[FakeCamera]:
     """The only virtual camera there is."""
-    pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="the virtual-camera extra")
+    pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="needs the extra 'virtual-camera'")
     monkeypatch.setattr(pyvirtualcam.camera, "BACKENDS", {})
     pyvirtualcam.register_backend("fake", FakeCamera)
     monkeypatch.setattr(FakeCamera, "trouble", None)
@@ -128,7 +128,7 @@ def test_the_virtual_camera_is_an_extra(uninstall: Callable[[str], None]) -> Non
 
 def test_without_a_driver_the_real_library_says_what_to_do() -> None:
     """On a machine that has no loopback device."""
-    pytest.importorskip("pyvirtualcam", reason="the virtual-camera extra")
+    pytest.importorskip("pyvirtualcam", reason="needs the extra 'virtual-camera'")
     if sys.platform != "linux" or list(Path("/dev").glob("video*")):
         pytest.skip("this machine has video devices")
     with pytest.raises(SinkError, match="modprobe v4l2loopback") as error:

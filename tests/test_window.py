@@ -28,7 +28,7 @@ def pygame(monkeypatch: pytest.MonkeyPatch) -> Any:
     """SDL without a screen, asked for by the user."""
     monkeypatch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    return pytest.importorskip("pygame", reason="the live extra")
+    return pytest.importorskip("pygame", reason="needs the extra 'live'")
 
 
 @pytest.fixture
