@@ -39,6 +39,9 @@ def quantize(
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="How many frames to calibrate with.")] = FRAMES,
     size: Annotated[int, typer.Option(min=16, help="Short side of the frames, in pixels.")] = SHORT_SIDE,
+    fine_tune: Annotated[
+        int, typer.Option(min=0, metavar="STEPS", help="Train the weights for being rounded (takes the extra 'train').")
+    ] = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,6 +56,7 @@ def quantize(
         keep=keep_float or [],
         frames=frames,
         short_side=size,
+        fine_tune=fine_tune,
         overwrite=overwrite,
         say=reporter.say,
     )
@@ -69,8 +73,9 @@ def quantize(
         told.append(f"{place} differs by {found['mean']:.1f} on average, {found['max']:.0f} at most")
         if found["mean"] > TOLERANCE:
             reporter.say(
-                f"{place}: more than the {TOLERANCE:g} of 255 that --precision auto takes; keep layers in float"
-                " (--keep-float), or calibrate with content like what is to be painted"
+                f"{place}: more than the {TOLERANCE:g} of 255 that --precision auto takes; train the"
+                " weights for it (--fine-tune 500), keep layers in float (--keep-float), or calibrate with content"
+                " like what is to be painted"
             )
     count, kept = len(made.quantized), f", {', '.join(made.kept)} in float" if made.kept else ""
     size_text = f"{made.style.path.stat().st_size / 1e3:.0f} kB"

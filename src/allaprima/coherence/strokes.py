@@ -103,7 +103,7 @@ class StrokeMemory:
         blend = cv2.addWeighted(old_light, self._kept, light, rest, 0, dtype=cv2.CV_32F)
         detail = rest * cv2.subtract(light, cv2.blur(light, _DETAIL), dtype=cv2.CV_32F)
         edges = [cv2.Laplacian(each, cv2.CV_32F) for each in (light, blend, detail)]
-        soft, raised = self._work[1:]
+        _, soft, raised = self._work
         cv2.blur(new, _DETAIL, dst=soft)
         shown = new
         for area, moving in ((moves, True), (1 - moves, False)):
@@ -119,7 +119,7 @@ class StrokeMemory:
                 continue
             cv2.addWeighted(new, 1 + lift, soft, -lift, min(max(lost, -_MOST_LIGHT), _MOST_LIGHT), dst=raised)
             if share == 1:
-                return raised
+                return np.asarray(raised, np.uint8)
             shown = new.copy() if shown is new else shown
             _copy_where(area != 0, raised, shown)
         return shown

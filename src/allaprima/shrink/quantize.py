@@ -6,11 +6,12 @@ import contextlib
 import io
 import platform
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -27,12 +28,15 @@ from onnxruntime.quantization import (
 
 from .. import __version__
 from ..engine import Placement, load_engine
-from ..errors import SinkError, StyleError, UsageError
+from ..errors import MissingExtraError, SinkError, StyleError, UsageError
 from ..failure import Failure
 from ..frame import Pixels
 from ..measure.quality.differences import engine_differences, painted_fully
 from ..style import Style, write_style
 from .frames import FRAMES, SHORT_SIDE, Frames, gather_frames
+
+if TYPE_CHECKING:
+    from .fine_tune import Tuned
 
 SUFFIX = ".int8.onnx"
 PERCENTILE = 99.999
@@ -89,6 +93,7 @@ def quantize_style(
     keep: Sequence[str] = (),
     frames: int = FRAMES,
     short_side: int = SHORT_SIDE,
+    fine_tune: int = 0,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Quantized:
@@ -105,6 +110,8 @@ def quantize_style(
         keep: names of convolutions to leave in float.
         frames: how many to calibrate with; up to 4 more measure the result.
         short_side: of the frames, in pixels.
+        fine_tune: steps in which the weights are trained for being rounded, on the same frames; 0 leaves them as they
+            are. See :func:`~allaprima.shrink.fine_tune.fine_tune`.
         overwrite: replace a file that is there.
         say: is told what comes next.
 
@@ -114,6 +121,8 @@ def quantize_style(
         UsageError: ``out`` is no name that would be found, or ``keep`` names no convolution.
         SourceError: there is nothing to calibrate with.
         SinkError: ``out`` can't be written, or is there already.
+        TrainingError: ``fine_tune``, and the style isn't of a network that allaprima trains.
+        MissingExtraError: ``fine_tune``, and PyTorch isn't installed.
     """
     path = style.path.with_name(f"{style.name}{SUFFIX}") if out is None else out
     _check(style, path, overwrite=overwrite)
@@ -128,6 +137,7 @@ def quantize_style(
         "content": [Path(name).name for name in content],
         "frames": len(gathered.calibration),
         "short_side": short_side,
+        "fine_tuned_steps": fine_tune,
         "versions": {
             "allaprima": __version__,
             "onnx": onnx.__version__,
@@ -143,6 +153,12 @@ def quantize_style(
     )
     with tempfile.TemporaryDirectory(prefix="allaprima-") as folder:
         model = _quantize(style, gathered.calibration, quantized, Path(folder))
+        if fine_tune:
+            say(f"training the weights for {fine_tune} steps to be rounded")
+            tuned = _fine_tuned(style, model, gathered.calibration, fine_tune)
+            model = _quantize(
+                replace(style, model=tuned.model), gathered.calibration, quantized, Path(folder), tuned.steps
+            )
         made = write_style(Path(folder) / path.name, model, card)
         say(f"comparing with {style.path.name} on {len(gathered.held_out)} frames held out")
         measurements = {"differences": _differences(style, made, gathered), "frames": gathered.held_out_names}
@@ -203,8 +219,17 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return feeds
 
 
-def _quantize(style: Style, frames: Sequence[Pixels], layers: list[str], folder: Path) -> ModelProto:
-    """The graph with QuantizeLinear and DequantizeLinear around the layers."""
+def _quantize(
+    style: Style,
+    frames: Sequence[Pixels],
+    layers: list[str],
+    folder: Path,
+    steps: Mapping[str, tuple[float, int]] = MappingProxyType({}),
+) -> ModelProto:
+    """The graph with QuantizeLinear and DequantizeLinear around the layers.
+
+    ``steps`` are those of activations, where they are known: their size, and which stands for 0.
+    """
     plain, prepared, written = (folder / f"{name}.onnx" for name in ("plain", "prepared", "written"))
     onnx.save(style.model, plain)
     # Without symbolic inference of shapes, which would need SymPy and tells no more of a style's.
@@ -234,6 +259,10 @@ def _quantize(style: Style, frames: Sequence[Pixels], layers: list[str], folder:
                 "CalibPercentile": PERCENTILE,
                 "CalibTensorRangeSymmetric": False,
                 "CalibStridedMinMax": 1,
+                "TensorQuantOverrides": {
+                    name: [{"scale": np.array(scale, np.float32), "zero_point": np.array(zero, np.uint8)}]
+                    for name, (scale, zero) in steps.items()
+                },
             },
         )
     model = onnx.load(written)
@@ -244,6 +273,16 @@ def _quantize(style: Style, frames: Sequence[Pixels], layers: list[str], folder:
     del model.opset_import[:]
     model.opset_import.extend(standard)
     return model
+
+
+def _fine_tuned(style: Style, rounded: ModelProto, frames: Sequence[Pixels], steps: int) -> Tuned:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("fine-tuning", "train") from error
+    from .fine_tune import fine_tune
+
+    return fine_tune(style, rounded, frames, steps)
 
 
 def _differences(style: Style, made: Style, frames: Frames) -> dict[str, dict[str, float] | str]:

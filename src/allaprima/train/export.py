@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -15,8 +15,10 @@ from ..errors import TrainingError
 from ..frame import Pixels
 from ..measure.quality.differences import engine_differences
 from ..style import Card, Style, write_style
+from .method import method_class, recipe_from_dict
 from .network import StyleNetwork
 from .onnx_graph import build_graph
+from .recipes import RECIPES
 from .trainer import TrainingResult
 
 
@@ -34,6 +36,26 @@ def weights_from_style(name: str, method: str) -> dict[str, Tensor]:
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in style.model.graph.initializer}
     # Weights belong to a layer, "layer.weight"; the graph's own constants have no dot in their names.
     return {name: torch.from_numpy(value.copy()) for name, value in tensors.items() if "." in name}
+
+
+def network_from_style(style: Style) -> StyleNetwork:
+    """The network that a float style was exported from, rebuilt by the recipe on its card.
+
+    Raises:
+        TrainingError: the style holds no network that is trained here, or is quantized.
+    """
+    made_by = {name: value for name, value in style.card.recipe.items() if name in _fields(style.card.network)}
+    if made_by.get("method") != style.card.network:
+        raise TrainingError(f"{style.path.name} holds no network that is trained here: its card has no recipe for one")
+    recipe = recipe_from_dict(made_by)
+    network = method_class(recipe.method).network(recipe)
+    network.load_state_dict(weights_from_style(str(style.path), recipe.method))
+    return network
+
+
+def _fields(method: str) -> set[str]:
+    recipe = RECIPES.get(method)
+    return {"method", *(field.name for field in fields(recipe))} if recipe else set()
 
 
 def export_style(result: TrainingResult, path: Path) -> Style:
