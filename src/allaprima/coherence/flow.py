@@ -26,7 +26,7 @@ _FEWEST = 100
 """Values on the longer side below which frames aren't reduced, if they aren't smaller: too little would be found."""
 _LEAST_SIDE = 16
 """Of what can be searched; in less, nothing is taken to move."""
-_STRIDE = 5
+_STRIDE = 6
 """Pixels between the search's patches of 8×8."""
 _DESCENTS = 8
 """Steps in which each patch is searched; beginning with the motion found last, more find hardly more."""

@@ -31,8 +31,8 @@ _HALVINGS = 6
 """Of the range in which the right amount of detail is looked for."""
 _BAND, _STEP = 12, 96
 """Rows in which sharpness is measured, and from each such band to the next."""
-_WORTH = 0.05
-"""Share of the picture from which on what moves, or what stands still, is worth measuring."""
+_LEAST_MOVING, _LEAST_STILL = 0.02, 0.5
+"""Shares of the picture from which on what moves, and what stands still, is worth looking after."""
 _STILL_AROUND = np.ones((5, 5), np.uint8)
 """Values of the flow that must all move."""
 _DITHER = 0.4
@@ -108,7 +108,7 @@ class StrokeMemory:
         shown = new
         for area, moving in ((moves, True), (1 - moves, False)):
             share = float(area.mean())
-            if share < _WORTH:
+            if share < (_LEAST_MOVING if moving else _LEAST_STILL):
                 continue
             where = _sample(_stretched(trusted * area, new))
             for row in (0, 1, -2, -1):  # the next band shows in these
