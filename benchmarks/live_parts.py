@@ -107,15 +107,12 @@ class Parts:
 
     def game(self) -> Found:
         """A race of SuperTuxKart, drawn by the same cores, its window captured and painted into another one."""
-        from paint_game import TITLE as GAME_TITLE
-        from record import RaceSource, race
+        from paint_game import GAMES, Name
 
-        goal = ("--fps", f"{self._options.game_fps:g}")
-        with race(os.environ["DISPLAY"], self._options.track, "tux", *HD) as game:
-            with RaceSource(os.environ["DISPLAY"], game, *HD) as waiting:
-                next(waiting.frames())  # the race runs
-            self._keyboard.move(GAME_TITLE, 0, 0)
-            with self._live(f"screen:{GAME_TITLE}", *goal) as live:
+        goal, game = ("--fps", f"{self._options.game_fps:g}"), GAMES[Name.SUPERTUXKART]
+        with game.start(os.environ["DISPLAY"], self._options.track, game.hero, *HD):
+            self._keyboard.move(game.title, 0, 0)
+            with self._live(f"screen:{game.title}", *goal) as live:
                 self._keyboard.move(TITLE, HD[0], 0)  # what lies over the game would be painted, too
                 live.watch(self._options.seconds / 2)  # the controller looks for its setting
                 samples = live.watch(1.5 * self._options.seconds)
