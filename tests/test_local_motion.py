@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -142,6 +143,20 @@ def test_a_still_camera_neither_darkens_nor_smears() -> None:
     assert sharp[-1] > 0.9 * sharpness(clean)
     assert sharp[-1] < 1.1 * sharp[0]
     assert np.abs(shown.astype(int) - clean).mean() < 3
+
+
+def test_what_stands_still_stays_sharp() -> None:
+    """Protects strokes that noise alone draws anew in every frame: of their mean, half the sharpness would be left."""
+    clean, rng = view(size=(120, 90)), np.random.default_rng(0)
+    still = LocalMotion(np.zeros((30, 40, 2), np.float32), np.ones((30, 40), np.float32))
+    memory, ratios = StrokeMemory(), []
+    memory.keep(clean, None)
+    for _ in range(40):
+        strokes = cv2.resize(rng.normal(0, 25, (45, 60, 3)).astype(np.float32), (120, 90))
+        painting = np.clip(clean + strokes, 0, 255).astype(np.uint8)
+        shown = memory.keep(painting, still)
+        ratios.append(sharpness(shown) / sharpness(painting))
+    assert np.mean(ratios[10:]) > 0.65
 
 
 def test_a_moving_camera_neither_fades_nor_grows() -> None:

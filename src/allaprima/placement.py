@@ -53,16 +53,15 @@ def open_engine(
     for value, known, option in ((engine, ENGINES, "engine"), (precision, PRECISIONS, "precision")):
         if value != "auto" and value not in known:
             raise UsageError(f"unknown --{option} '{value}'; known: auto, {', '.join(known)}")
+    memory, key = _Memory(), _key(style, size, engine, precision, device, threads, at_once)
+    if remembered := memory.recall(key):
+        # Looking for candidates would load engines that may not be needed. But what ran yesterday may not run today: a
+        # driver or an extra may have gone.
+        with contextlib.suppress(EngineError, MissingExtraError, UsageError):
+            return load_engine(style, remembered, size, threads, at_once)
     found = candidates(style, engine, precision, device)
     if len(found) == 1:
         return load_engine(style, found[0], size, threads, at_once)
-    memory = _Memory()
-    key = _key(style, size, engine, precision, device, threads, at_once)
-    remembered = memory.recall(key)
-    if remembered in found:
-        # What ran yesterday may not run today: a driver or an extra may have gone.
-        with contextlib.suppress(EngineError, MissingExtraError):
-            return load_engine(style, remembered, size, threads, at_once)
     chosen, loaded = _measure(style, found, size, threads, at_once)
     memory.keep(key, chosen)
     return loaded
