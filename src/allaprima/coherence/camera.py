@@ -32,7 +32,7 @@ asphalt: where a coder froze it, it should have its say against the few bright d
 _BLOCKS = (16, 12)
 """Across and down, in which light is compared."""
 _WINDOW = (15, 15)
-_LEVELS = 2
+_LEVELS = 1
 _STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.003)
 _FEWEST = 8
 _NEAR = 0.3

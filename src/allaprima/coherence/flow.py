@@ -33,7 +33,7 @@ _DESCENTS = 8
 _WHOLE = 0.15
 """Fractions of a pixel up to this are rounded away rather than resampled: what stands still isn't touched."""
 _NEAR_CAMERA = 0.5
-"""Pixels of the frame within which local motion is taken for the camera's."""
+"""Pixels of the frame, in each direction, within which local motion is taken for the camera's."""
 _BOUND, _SLOPE = 0.5, 0.01
 """Of the forward-backward check: squared pixels of the reduced picture, and their share of the squared motion."""
 _LEAST_ALIKE, _CONTRAST, _MOST_ALIKE = 1.5, 0.7, 6.0
@@ -176,13 +176,13 @@ class MotionSearch:
             trust *= _inside(there)
             if self._both_ways:
                 trust *= _consistency(there, self._searched(other, now, None))
-        # Plane by plane: NumPy takes five times as long over pairs.
-        x, y = (np.asarray(plane, np.float32) for plane in cv2.split(there))
-        x, y = x * np.float32(size[0] // width), y * np.float32(size[1] // height)
+        larger = size[0] // width, size[1] // height, 0, 0
+        there = np.asarray(cv2.multiply(there, larger), np.float32)  # type: ignore[call-overload]
         if camera is not None:
-            near = np.square(x + np.float32(camera[0])) + np.square(y + np.float32(camera[1])) < _NEAR_CAMERA**2
-            x, y = np.where(near, np.float32(-camera[0]), x), np.where(near, np.float32(-camera[1]), y)
-        there = np.asarray(cv2.merge([_rounded(x), _rounded(y)]), np.float32)
+            apart = cv2.add(there, (*camera, 0, 0))  # type: ignore[call-overload]
+            near = cv2.inRange(apart, (-_NEAR_CAMERA,) * 4, (_NEAR_CAMERA,) * 4)
+            cv2.subtract(there, apart, dst=there, mask=near)
+        there = _rounded(there)
         return LocalMotion(there, trust)
 
     def _reduced(self, pixels: Pixels, half: Plane | None = None) -> Plane:
@@ -292,10 +292,11 @@ def _consistency(there: Flow, back: Flow) -> Share:
     return np.asarray(cv2.boxFilter(seen.astype(np.float32), -1, (3, 3)), np.float32)
 
 
-def _rounded(plane: Share) -> Share:
+def _rounded(flow: Flow) -> Flow:
     """Fractions near a whole number taken off."""
-    whole = np.rint(plane)
-    return np.where(np.abs(plane - whole) < _WHOLE, whole, plane)
+    values = flow.reshape(-1)  # NumPy takes five times as long over pairs
+    whole = np.rint(values)
+    return np.where(np.abs(values - whole) < _WHOLE, whole, values).reshape(flow.shape)
 
 
 def _squared(flow: Flow) -> Share:
