@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,15 +64,7 @@ RECIPES: dict[str, Recipe] = {
 }
 each_network = pytest.mark.parametrize("kind", RECIPES)
 each_engine = pytest.mark.parametrize("engine_name", ["onnxruntime", "openvino"])
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny maps: threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def fresh(recipe: Recipe) -> StyleNetwork:
