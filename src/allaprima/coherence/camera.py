@@ -33,6 +33,8 @@ _BLOCKS = (16, 12)
 """Across and down, in which light is compared."""
 _WINDOW = (15, 15)
 _LEVELS = 1
+"""Of the pyramid beyond the reduced picture. The search begins with the last motion, so that from one frame to the next
+speed may change by some 30 pixels."""
 _STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.003)
 _FEWEST = 8
 _NEAR = 0.3

@@ -56,7 +56,7 @@ class StrokeMemory:
 
     def __init__(self, share: float = 1.0) -> None:
         self._kept = KEPT * share
-        self._work = np.empty((3, 0, 0, 3), np.uint8)
+        self._work = np.empty((2, 0, 0, 3), np.uint8)
         self.reset()
 
     def reset(self) -> None:
@@ -83,8 +83,8 @@ class StrokeMemory:
 
     def _blended(self, before: Pixels, new: Pixels, motion: LocalMotion) -> Pixels:
         if self._work.shape[1:] != new.shape:
-            self._work = np.empty((3, *new.shape), np.uint8)
-        old, spare, _ = self._work
+            self._work = np.empty((2, *new.shape), np.uint8)
+        old, spare = self._work
         cv2.max(carried(before, motion, cv2.INTER_LINEAR, old), cv2.erode(new, _AROUND, dst=spare), dst=old)
         cv2.min(old, cv2.dilate(new, _AROUND, dst=spare), dst=old)
         trusted = np.asarray(motion.trust >= _TRUSTED, np.uint8)
@@ -103,9 +103,7 @@ class StrokeMemory:
         blend = cv2.addWeighted(old_light, self._kept, light, rest, 0, dtype=cv2.CV_32F)
         detail = rest * cv2.subtract(light, cv2.blur(light, _DETAIL), dtype=cv2.CV_32F)
         edges = [cv2.Laplacian(each, cv2.CV_32F) for each in (light, blend, detail)]
-        _, soft, raised = self._work
-        cv2.blur(new, _DETAIL, dst=soft)
-        shown = new
+        shown, raised = new, self._work[1]
         for area, moving in ((moves, True), (1 - moves, False)):
             share = float(area.mean())
             if share < (_LEAST_MOVING if moving else _LEAST_STILL):
@@ -117,7 +115,8 @@ class StrokeMemory:
             lost = (cv2.mean(light, where)[0] - cv2.mean(old_light, where)[0]) * self._kept / rest if moving else 0.0
             if not (lift or lost):
                 continue
-            cv2.addWeighted(new, 1 + lift, soft, -lift, min(max(lost, -_MOST_LIGHT), _MOST_LIGHT), dst=raised)
+            cv2.blur(new, _DETAIL, dst=raised)
+            cv2.addWeighted(new, 1 + lift, raised, -lift, min(max(lost, -_MOST_LIGHT), _MOST_LIGHT), dst=raised)
             if share == 1:
                 return np.asarray(raised, np.uint8)
             shown = new.copy() if shown is new else shown

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,7 +151,7 @@ def quantize_style(
         measurements={},
     )
     with tempfile.TemporaryDirectory(prefix="allaprima-") as folder:
-        model = _quantize(style, gathered.calibration, quantized, Path(folder))
+        model = _quantize(style, gathered.calibration, quantized, Path(folder), {})
         if fine_tune:
             say(f"training the weights for {fine_tune} steps to be rounded")
             tuned = _fine_tuned(style, model, gathered.calibration, fine_tune)
@@ -224,7 +223,7 @@ def _quantize(
     frames: Sequence[Pixels],
     layers: list[str],
     folder: Path,
-    steps: Mapping[str, tuple[float, int]] = MappingProxyType({}),
+    steps: Mapping[str, tuple[float, int]],
 ) -> ModelProto:
     """The graph with QuantizeLinear and DequantizeLinear around the layers.
 
