@@ -60,6 +60,7 @@ class Parts:
         self._camera = self._clip("camera", pictures, CAMERA, CAMERA_RATE, longest)
         self._hd = self._clip("hd", pictures, HD, HD_RATE, options.seconds + 120)
         self._still = self._clip("still", pictures[:1], CAMERA, CAMERA_RATE, 400)
+        os.sync()  # else the first part has the disk's writing beside it
 
     def camera(self) -> Found:
         """A camera's size and rate, to the window, all defaults."""
