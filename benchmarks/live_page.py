@@ -96,18 +96,17 @@ def _late(part: Result) -> str:
 
 
 def _pipeline(part: Result) -> list[Goal]:
-    stages, net = part["plain"]["stages"], part["net_ms"]
-    between = stages["wait"]["p50"] + stages["deliver"]["p50"]
-    around = stages["paint"]["p50"] - net
-    steady = part["default"]["stages"]["paint"]["p50"] - stages["paint"]["p50"]
+    own = {name: part["empty"]["stages"][name]["p50"] for name in ("wait", "paint", "deliver")}
+    plain, default = (part[name]["stages"]["paint"]["p50"] for name in ("plain", "default"))
     measured = (
-        f"{between + around:.1f} ms: {between:.1f} waiting between threads, {around:.1f} around the net's {net:.1f};"
-        f" coherence, a part of painting, is off here and takes {steady:.1f} ms"
+        f"{sum(own.values()):.1f} ms with a net that gives back the picture, the engine's way in and out among it:"
+        f" {own['paint']:.1f} painting, {own['wait'] + own['deliver']:.1f} waiting between threads; the style's net"
+        f" takes {plain - own['paint']:.1f} ms more, and coherence, a part of painting, {default - plain:.1f}"
     )
-    if part["plain"]["busy"] > _FULL:
+    if part["empty"]["busy"] > _FULL:
         measured += "; painting doesn't keep up, so that frames wait for it"
     what = f"what the pipeline adds at 720p beside capture, net and show (p50, {part['rate']} fps)"
-    return [Goal(what, "≤ 5 ms", measured, between + around <= 5)]
+    return [Goal(what, "≤ 5 ms", measured, sum(own.values()) <= 5)]
 
 
 def _soak(part: Result) -> list[Goal]:
@@ -195,6 +194,7 @@ def _stages(parts: Result) -> list[str]:
         "camera": parts.get("camera"),
         "720p": parts.get("pipeline", {}).get("default"),
         "720p, coherence off": parts.get("pipeline", {}).get("plain"),
+        "720p, coherence off, a net that does nothing": parts.get("pipeline", {}).get("empty"),
         "game": parts.get("game"),
         "the whole soak": parts.get("soak", {}).get("all"),
     }

@@ -15,11 +15,11 @@ import numpy as np
 from end_to_end import read_pictures, write_clip
 from live_figures import at_rest, change_after, figures
 from live_runs import TITLE, Keyboard, Live, busy, half_of_the_cores, repeat_clip
+from onnx import TensorProto, helper, save_model
 from peers import say
 
 from allaprima.frame import SourceInfo
 from allaprima.painter import Painter
-from allaprima.placement import probe_picture
 from allaprima.style import Style, bundled_styles
 from allaprima.stylizer import Stylizer
 
@@ -38,7 +38,6 @@ _PRESSES = 10
 _PAUSE = 1.5
 """Seconds between two keys."""
 _LOAD_SECONDS = 60.0
-_NET_ROUNDS = 60
 _CHANGES = 60
 """Of style, over the whole soak: in an hour, one a minute."""
 Found = dict[str, Any]
@@ -69,15 +68,15 @@ class Parts:
             return {**figures(live.watch(self._options.seconds)), "placement": self._placement(CAMERA)}
 
     def pipeline(self) -> Found:
-        """720p with coherence and without, and the net by itself."""
+        """720p with coherence, without, and then also with a net that gives back the picture, as fast as it may."""
         found: Found = {"rate": HD_RATE}
-        net = self._net_alone()
-        for name, coherence in (("plain", ("--coherence", "0")), ("default", ())):
-            with self._live(self._hd, *coherence) as live:
+        plain, empty = ("--coherence", "0"), self._empty_style()
+        runs = ("default", (), None), ("plain", plain, None), ("empty", (*plain, "--range", "0-1"), empty)
+        for name, options, style in runs:
+            with self._live(self._hd, *options, style=style) as live:
                 live.watch(_SETTLE_SECONDS)
                 found[name] = figures(live.watch(self._options.seconds))
-            net += self._net_alone() if name == "plain" else []
-        return {**found, "net_ms": 1000 * float(np.median(net))}
+        return found
 
     def change(self) -> Found:
         """Keys over a still picture: to a preloaded style, to those that are loaded then, and to some never used."""
@@ -153,9 +152,20 @@ class Parts:
         short = write_clip(self._folder / f"{name}-short.mp4", pictures, size, _CLIP_SECONDS * rate, rate)
         return repeat_clip(self._folder / f"{name}.mp4", short, seconds)
 
-    def _live(self, source: Path | str, *options: str, beside: bool = False, raw: bool = False) -> Live:
+    def _empty_style(self) -> Path:
+        """A style whose painting is the picture."""
+        sides = {name: [1, 3, f"{name}_height", f"{name}_width"] for name in ("image", "painting")}
+        ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, sides[name])] for name in sides]
+        graph = helper.make_graph([helper.make_node("Identity", ["image"], ["painting"])], "empty", *ends)
+        path = self._folder / "empty.onnx"
+        save_model(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)]), path)
+        return path
+
+    def _live(
+        self, source: Path | str, *options: str, style: Path | None = None, beside: bool = False, raw: bool = False
+    ) -> Live:
         """A run in the window, with the style and, where it is to be changed, the first other bundled one preloaded."""
-        styles = ",".join([self._options.style, *self._others()[:beside]])
+        styles = ",".join([str(style or self._options.style), *self._others()[:beside]])
         return Live(["--from", str(source), "--to", "window", "--style", styles, *options], raw=raw)
 
     def _others(self) -> list[str]:
@@ -177,13 +187,3 @@ class Parts:
         """What runs at a size, as it is remembered from then on."""
         info = SourceInfo(*size, Fraction(CAMERA_RATE), Fraction(1, CAMERA_RATE))
         return Stylizer(Painter(self._style), coherence=1.0).prepare(info)
-
-    def _net_alone(self) -> list[float]:
-        """Seconds of one 720p picture through the engine, 8 bit in and out, each time."""
-        painter, picture, times = Painter(self._style), probe_picture(HD[::-1]), []
-        painter.paint(picture, {})
-        for _ in range(_NET_ROUNDS):
-            started = time.perf_counter()
-            painter.paint(picture, {})
-            times.append(time.perf_counter() - started)
-        return times
