@@ -388,6 +388,27 @@ def test_times_are_the_writers(name: str) -> None:
         assert times == sorted(set(times)) and float(times[2] - times[0]) == pytest.approx(0.02, abs=1e-5)
 
 
+def test_frames_that_were_skipped_count_as_dropped(name: str) -> None:
+    """Protects the count of drops: what was written over is in it, what was there before or after a new start isn't."""
+    with BridgeWriter(name, WIDTH, HEIGHT) as writer:
+        for _ in range(3):
+            writer.write(picture())
+        with BridgeSource(name, print) as source:
+            frames = source.frames()
+            next(frames)
+            assert source.dropped == 0
+            for _ in range(3):
+                writer.write(picture())
+            next(frames)
+            assert source.dropped == 2
+            writer.close()
+            with BridgeWriter(name, WIDTH, HEIGHT) as second:
+                second.write(picture())
+                second.write(picture())
+                next(frames)
+                assert source.dropped == 2
+
+
 def test_layout_out_of_range_is_refused(name: str) -> None:
     """Protects memory: sides and slots have bounds."""
     for options in ({"width": 0}, {"height": 20000}, {"slots": 1}):

@@ -43,8 +43,15 @@ class BridgeSource(LiveSource):
         self._say = say
         self._reader: BridgeReader | None = reader
         self._motion: tuple[Motion, Mask] | None = None
+        self._last: int | None = None
+        self._dropped = 0
         layout = reader.layout
         super().__init__(SourceInfo(layout.width, layout.height, layout.rate or _RATE, MICROSECOND))
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were skipped, those before the first one aside."""
+        return self._dropped
 
     def frames(self) -> Iterator[Frame]:
         for frame in super().frames():
@@ -59,6 +66,8 @@ class BridgeSource(LiveSource):
                 fits = reading.pixels.shape[:2] == (self.info.height, self.info.width)
                 # Planes would have to be scaled with the pixels; without them, motion is searched.
                 self._motion = reading.motion if fits else None
+                self._dropped += 0 if self._last is None else reading.number - self._last - 1
+                self._last = reading.number
                 yield reading.pixels, min(reading.captured, time.monotonic())
             elif not self._over.is_set():
                 self._let_go()
@@ -89,7 +98,7 @@ class BridgeSource(LiveSource):
     def _let_go(self) -> None:
         if self._reader is not None:
             self._reader.close()
-            self._reader = None
+            self._reader = self._last = None
 
 
 def _chosen(name: str | None) -> tuple[str, BridgeReader]:
