@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from end_to_end import read_pictures, write_clip
-from live_figures import at_rest, change_after, figures
+from live_figures import Sample, at_rest, change_after, figures
 from live_runs import TITLE, Keyboard, Live, busy, half_of_the_cores, repeat_clip
 from onnx import TensorProto, helper, save_model
 from peers import say
@@ -38,6 +38,8 @@ _PRESSES = 10
 _PAUSE = 1.5
 """Seconds between two keys."""
 _LOAD_SECONDS = 60.0
+_ROUNDS = 4
+"""Of the soak's run and another one, in turn."""
 _CHANGES = 60
 """Of style, over the whole soak: in an hour, one a minute."""
 Found = dict[str, Any]
@@ -119,7 +121,10 @@ class Parts:
         return {"goal": " ".join(goal), "track": self._options.track, **figures(samples)}
 
     def soak(self) -> Found:
-        """A camera for an hour, to the window and to nowhere; now and then the next style is asked for."""
+        """A camera for an hour, to the window and to nowhere; now and then the next style is asked for.
+
+        Then it goes on in turn with runs begun anew, stopped meanwhile: in an hour, the machine may have changed.
+        """
         seconds = self._options.minutes * 60
         with self._live(self._camera, "--to", "null", beside=True) as live:
             begun, first = time.monotonic(), len(live.samples)
@@ -129,6 +134,7 @@ class Parts:
                 if turn % 10 == 9:
                     say(f"soak: {turn + 1} of {_CHANGES}")
             samples = live.samples[first:]
+            late = self._beside_new(live)
         tenth = max(len(samples) // 10, 2)
         memory = np.array([sample.memory for sample in samples[tenth:]])
         times = np.array([sample.at for sample in samples[tenth:]])
@@ -144,8 +150,20 @@ class Parts:
             "all": figures(samples),
             "first": figures(samples[tenth : 2 * tenth]),
             "last": figures(samples[-tenth:]),
+            **late,
             "curve": [[round(sample.at - begun), round(sample.memory, 1)] for sample in samples[:: max(tenth // 6, 1)]],
         }
+
+    def _beside_new(self, live: Live) -> Found:
+        """Latency of a run, and of others between, begun anew with the style that it shows."""
+        seconds: dict[str, list[Sample]] = {"old": [], "new": []}
+        for _ in range(_ROUNDS):
+            live.watch(_SETTLE_SECONDS)
+            seconds["old"] += live.watch(self._options.seconds)
+            with live.stopped(), self._live(self._camera, style=live.samples[-1].line["style"]) as fresh:
+                fresh.watch(_SETTLE_SECONDS)
+                seconds["new"] += fresh.watch(self._options.seconds)
+        return {name: {part: figures(each)[part] for part in ("p50", "p95")} for name, each in seconds.items()}
 
     def _clip(self, name: str, pictures: Sequence[Any], size: tuple[int, int], rate: int, seconds: float) -> Path:
         say(f"a clip of {size[0]}x{size[1]}, {seconds:.0f} s: {name}")
@@ -162,7 +180,12 @@ class Parts:
         return path
 
     def _live(
-        self, source: Path | str, *options: str, style: Path | None = None, beside: bool = False, raw: bool = False
+        self,
+        source: Path | str,
+        *options: str,
+        style: Path | str | None = None,
+        beside: bool = False,
+        raw: bool = False,
     ) -> Live:
         """A run in the window, with the style and, where it is to be changed, the first other bundled one preloaded."""
         styles = ",".join([str(style or self._options.style), *self._others()[:beside]])

@@ -105,6 +105,15 @@ class Live:
         self.wait(lambda: time.monotonic() >= until, seconds + 1, "gone on")
         return self.samples[begun + 1 :]
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let it take nothing of the machine meanwhile; what its source missed comes in a burst then."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def _read_lines(self, lines: IO[bytes]) -> None:
         process = psutil.Process(self._process.pid)
         for line in lines:

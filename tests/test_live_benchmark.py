@@ -133,7 +133,7 @@ def test_goals_are_judged_by_the_worst() -> None:
 
     def soak(most: float, end: float) -> list[bool | None]:
         memory = {"least": 300.0, "most": most, "median": 310.0, "slope_hour": 1.0}
-        spans = {"first": told(50, 50), "last": told(end, end)}
+        spans = {"first": told(50, 50), "last": told(90, 90), "new": told(50, 50), "old": told(end, end)}
         return verdicts(soak={"minutes": 60, "changes": 60, "memory": memory, "all": told(50, 50), **spans})
 
     assert soak(330, 60) == [True, True] and soak(331, 61) == [False, False]
