@@ -29,8 +29,8 @@ _MOST_STILL = 1.0
 """The same of detail where nothing moves: there, sensor noise alone makes strokes anew, and is not to be raised."""
 _HALVINGS = 6
 """Of the range in which the right amount of detail is looked for."""
-_BAND, _STEP = 12, 96
-"""Rows in which sharpness is measured, and from each such band to the next."""
+_BAND, _STEP, _ACROSS = 12, 48, 2
+"""Rows in which sharpness is measured, from each such band to the next, and columns from one value to the next."""
 _LEAST_MOVING, _LEAST_STILL = 0.02, 0.5
 """Shares of the picture from which on what moves, and what stands still, is worth looking after."""
 _STILL_AROUND = np.ones((5, 5), np.uint8)
@@ -99,10 +99,8 @@ class StrokeMemory:
         x, y = cv2.split(motion.flow)
         moves = np.asarray(cv2.erode(((x != 0) | (y != 0)).astype(np.uint8), _STILL_AROUND), np.uint8)
         light, old_light = (cv2.cvtColor(_sample(each), cv2.COLOR_RGB2GRAY) for each in (new, old))
+        edges = [cv2.Laplacian(each, cv2.CV_16S)[:, ::_ACROSS] for each in (light, old_light, cv2.blur(light, _DETAIL))]
         rest = 1 - self._kept
-        blend = cv2.addWeighted(old_light, self._kept, light, rest, 0, dtype=cv2.CV_32F)
-        detail = rest * cv2.subtract(light, cv2.blur(light, _DETAIL), dtype=cv2.CV_32F)
-        edges = [cv2.Laplacian(each, cv2.CV_32F) for each in (light, blend, detail)]
         shown, raised = new, self._work[1]
         for area, moving in ((moves, True), (1 - moves, False)):
             share = float(area.mean())
@@ -111,7 +109,9 @@ class StrokeMemory:
             where = _sample(_stretched(trusted * area, new))
             for row in (0, 1, -2, -1):  # the next band shows in these
                 where[row % _BAND :: _BAND] = 0
-            lift = min(_lift(*(each * where for each in edges)), _MOST_DETAIL if moving else _MOST_STILL)
+            at = where[:, ::_ACROSS]
+            lift = self._lift(*(np.multiply(each, at, dtype=np.float32) for each in edges))
+            lift = min(lift, _MOST_DETAIL if moving else _MOST_STILL)
             lost = (cv2.mean(light, where)[0] - cv2.mean(old_light, where)[0]) * self._kept / rest if moving else 0.0
             if not (lift or lost):
                 continue
@@ -123,26 +123,28 @@ class StrokeMemory:
             _copy_where(area != 0, raised, shown)
         return shown
 
+    def _lift(self, new: Plane, old: Plane, smooth: Plane) -> float:
+        """How many times over detail must be added to the new painting for its blend to be as sharp as it is.
 
-def _lift(new: Plane, blend: Plane, detail: Plane) -> float:
-    """How many times over detail must be added to a blend for it to be as sharp as the new painting.
+        The root of mean|kept·old + (1 − kept)·(new + b·(new − smooth))| = aim·mean|new|, which grows with b once it has
+        passed its least, by bisection.
 
-    The root of mean|blend + b·detail| = aim·mean|new|, which grows with b once it has passed its least, by bisection.
-
-    Args:
-        new, blend, detail: Laplacians of light, float32.
-    """
-    sharpness = cv2.norm(new, cv2.NORM_L1)
-    if cv2.norm(blend, cv2.NORM_L1) >= _ENOUGH * sharpness:
-        return 0.0
-    least, most = 0.0, _MOST_DETAIL
-    for _ in range(_HALVINGS):
-        middle = (least + most) / 2
-        if cv2.norm(cv2.scaleAdd(detail, middle, blend), cv2.NORM_L1) < _AIM * sharpness:
-            least = middle
-        else:
-            most = middle
-    return least
+        Args:
+            new, old, smooth: Laplacians of light, float32; the last of the new painting's without its detail.
+        """
+        blend = cv2.addWeighted(old, self._kept, new, 1 - self._kept, 0)
+        sharpness = cv2.norm(new, cv2.NORM_L1)
+        if cv2.norm(blend, cv2.NORM_L1) >= _ENOUGH * sharpness:
+            return 0.0
+        detail = cv2.addWeighted(new, 1 - self._kept, smooth, self._kept - 1, 0)
+        least, most = 0.0, _MOST_DETAIL
+        for _ in range(_HALVINGS):
+            middle = (least + most) / 2
+            if cv2.norm(cv2.scaleAdd(detail, middle, blend), cv2.NORM_L1) < _AIM * sharpness:
+                least = middle
+            else:
+                most = middle
+        return least
 
 
 def _sample(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
