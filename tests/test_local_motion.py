@@ -52,6 +52,24 @@ def test_whole_pixels_are_not_resampled() -> None:
     assert (carried(picture, motion)[INNER] == view(3, 0)[INNER]).mean() > 0.95
 
 
+def test_sensor_noise_is_no_motion() -> None:
+    """Protects a still camera's picture: what hardly has texture doesn't move by its noise; what moves, still does."""
+    rng = np.random.default_rng(5)
+
+    def shot(x: int) -> NDArray[np.uint8]:
+        picture = with_thing(x)
+        picture[120:] = picture[120:] // 16 + 100
+        return np.clip(np.rint(picture + rng.normal(0, 2, picture.shape)), 0, 255).astype(np.uint8)
+
+    search = MotionSearch()
+    search.follow(shot(0))
+    motion = search.follow(shot(4), camera=(0.0, 0.0))
+    assert motion is not None
+    flow = cv2.resize(motion.flow, (320, 240), interpolation=cv2.INTER_NEAREST)
+    assert (flow[140:] == 0).mean() > 0.99
+    assert np.abs(flow[75:105, 120:170] - (-4, 0)).mean() < 0.3
+
+
 @pytest.mark.parametrize(("few", "size"), [((30, 40), (160, 120)), ((30, 40), (163, 121)), ((9, 70), (70, 9))])
 def test_small_planes_reach_to_every_edge(few: tuple[int, int], size: tuple[int, int]) -> None:
     """Protects borders: flow of a reduced picture, stretched, is as exact in corners and where reduction cut off."""

@@ -34,6 +34,9 @@ _WHOLE = 0.15
 """Fractions of a pixel up to this are rounded away rather than resampled: what stands still isn't touched."""
 _NEAR_CAMERA = 0.5
 """Pixels of the frame, in each direction, within which local motion is taken for the camera's."""
+_NO_BETTER = 0.2
+"""Difference of light, of 255 and averaged over the window, by which local motion must be better than none where the
+camera stands still: motion that is found in sensor noise alone always is a little better."""
 _BOUND, _SLOPE = 0.5, 0.01
 """Of the forward-backward check: squared pixels of the reduced picture, and their share of the squared motion."""
 _LEAST_ALIKE, _CONTRAST, _MOST_ALIKE = 1.5, 0.7, 6.0
@@ -145,7 +148,8 @@ class MotionSearch:
             pixels: the frame.
             given: its motion to the frame before, where that is known already and needn't be searched.
             camera: how the picture moved as a whole, in pixels to the right and down, where that is known: taken for
-                what moves within half a pixel of it, since it is far more exact.
+                what moves within half a pixel of it, since it is far more exact; and, where it is (0, 0), for what
+                moves in no way that explains the light better.
             half: what :func:`~allaprima.coherence.camera.halved` makes of the frame, where that is at hand.
 
         Returns:
@@ -168,11 +172,13 @@ class MotionSearch:
         height, width = now.shape
         if min(now.shape) < _LEAST_SIDE:
             there = np.zeros((height, width, 2), np.float32)
-            trust = _likeness(now, other)
+            off = _difference(now, other)
+            trust = _likeness(now, off)
         else:
             there = self._searched(now, other, self._last)
             self._last = there
-            trust = _likeness(now, _sampled(other, there))
+            off = _difference(now, _sampled(other, there))
+            trust = _likeness(now, off)
             trust *= _inside(there)
             if self._both_ways:
                 trust *= _consistency(there, self._searched(other, now, None))
@@ -181,6 +187,8 @@ class MotionSearch:
         if camera is not None:
             apart = cv2.add(there, (*camera, 0, 0))  # type: ignore[call-overload]
             near = cv2.inRange(apart, (-_NEAR_CAMERA,) * 4, (_NEAR_CAMERA,) * 4)
+            if not any(camera):
+                near[_difference(now, other) <= off + _NO_BETTER] = 255
             cv2.subtract(there, apart, dst=there, mask=near)
         there = _rounded(there)
         return LocalMotion(there, trust)
@@ -274,11 +282,14 @@ def _bounds(rows: int, columns: int) -> tuple[Flow, Flow]:
     return -there, np.array((columns - 1, rows - 1), np.float32) - there
 
 
-def _likeness(now: Plane, there: Plane) -> Share:
-    """0-1: whether the light is the same, noise aside."""
-    difference, contrast = (
-        cv2.boxFilter(cv2.absdiff(now, other), cv2.CV_32F, _WINDOW) for other in (there, cv2.blur(now, _WINDOW))
-    )
+def _difference(one: Plane, other: Plane) -> Share:
+    """Of light, averaged over the window; float32."""
+    return np.asarray(cv2.boxFilter(cv2.absdiff(one, other), cv2.CV_32F, _WINDOW), np.float32)
+
+
+def _likeness(now: Plane, difference: Share) -> Share:
+    """0-1: whether the light is the same, noise aside, given how it differs."""
+    contrast = _difference(now, np.asarray(cv2.blur(now, _WINDOW), np.uint8))
     alike = np.minimum(_LEAST_ALIKE + _CONTRAST * contrast, np.float32(_MOST_ALIKE))
     return np.asarray(np.clip(2 - difference / alike, 0, 1), np.float32)
 
