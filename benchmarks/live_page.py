@@ -23,7 +23,7 @@ Latency is from captured to shown: p50 and p95 of each second, of which the medi
 100 seconds stay below, by which it is judged. Rates are frames shown over the time, judged to a tenth of a frame.
 *wait*: for the painting thread; *deliver*: for the sink's thread. Keys are pressed in the window (XTEST), and frames
 counted where they come out of `--to -` beside it, those left out among them; the picture stands still, so that what
-changes is the style."""
+changes is the style. After the soak, its process is stopped and let go on in turn with others begun anew."""
 
 
 def goals_of(found: Result) -> list[Goal]:
