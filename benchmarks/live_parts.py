@@ -40,6 +40,8 @@ _PAUSE = 1.5
 _LOAD_SECONDS = 60.0
 _ROUNDS = 4
 """Of the soak's run and another one, in turn."""
+_SPARE_SECONDS = 30
+"""For each of them to start and settle."""
 _CHANGES = 60
 """Of style, over the whole soak: in an hour, one a minute."""
 Found = dict[str, Any]
@@ -57,7 +59,8 @@ class Parts:
         self._options, self._folder = options, folder
         self._style, self._keyboard = Style.open(options.style), Keyboard()
         pictures = read_pictures(options.clip)
-        longest = max(options.minutes * 60, 4 * options.seconds) + 120
+        beside = 2 * _ROUNDS * (options.seconds + _SPARE_SECONDS)
+        longest = max(options.minutes * 60 + beside, 4 * options.seconds) + 120
         self._camera = self._clip("camera", pictures, CAMERA, CAMERA_RATE, longest)
         self._hd = self._clip("hd", pictures, HD, HD_RATE, options.seconds + 120)
         self._still = self._clip("still", pictures[:1], CAMERA, CAMERA_RATE, 400)
