@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import nets
@@ -12,6 +13,8 @@ from test_cli import count_frames, write_clip
 
 import allaprima
 from allaprima.errors import UsageError
+from allaprima.frame import SourceInfo
+from allaprima.live.session import Standing
 from allaprima.picture import write_picture
 from allaprima.stylizer import with_colors_of
 
@@ -93,3 +96,53 @@ def test_a_finished_painter_takes_no_more_options(photograph: np.ndarray) -> Non
     painter = allaprima.Painter(allaprima.open_style("starry-night"), **PLAIN)
     with pytest.raises(UsageError, match="strength"):
         allaprima.stylize_image(photograph, painter, strength=0.5)
+
+
+def test_a_live_run_paints_what_comes(tmp_path: Path) -> None:
+    """The call of the README: several sinks, a goal, and what the caller is told of it."""
+    source = str(write_clip(tmp_path / "in.mp4", 12))
+    out = tmp_path / "out.mp4"
+    opened: list[SourceInfo] = []
+    told: list[Standing] = []
+    said: list[str] = []
+    result = allaprima.stylize_live(
+        source,
+        ["null", str(out)],
+        nets.style_of(tmp_path, nets.negative()),
+        fps=25,
+        say=said.append,
+        on_open=opened.append,
+        on_standing=told.append,
+        **PLAIN,
+    )
+    assert not result.lost and not result.interrupted
+    assert count_frames(out) == result.sinks[str(out)].frames > 0
+    assert [(info.width, info.height) for info in opened] == [(64, 48)]
+    assert told[-1].report.frames == result.report.frames > 0
+    assert told[-1].state is not None, "the goal was kept by settings"
+    assert any("onnxruntime f32 on cpu" in line for line in said)
+
+
+def test_a_live_run_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """From a callback as well as from a thread; a latency alone is a goal, too."""
+    source = str(write_clip(tmp_path / "in.mp4", 1500))
+    stop = threading.Event()
+    result = allaprima.stylize_live(
+        source,
+        "null",
+        ["starry-night", nets.style_of(tmp_path, nets.negative())],
+        latency=0.5,
+        on_standing=lambda standing: stop.set(),
+        stop=stop,
+        **PLAIN,
+    )
+    assert result.interrupted and 0 < result.report.frames < 1500
+
+
+def test_a_live_run_needs_a_style_and_a_sink(tmp_path: Path) -> None:
+    """A list may be empty in Python."""
+    source = str(write_clip(tmp_path / "in.mp4", 2))
+    with pytest.raises(UsageError, match="no sink"):
+        allaprima.stylize_live(source, [], "starry-night")
+    with pytest.raises(UsageError, match="no style"):
+        allaprima.stylize_live(source, "null", [])

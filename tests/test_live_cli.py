@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
-import math
 import os
 import signal
 import subprocess
@@ -22,15 +20,13 @@ from live_fakes import FakeWindow, until
 from test_cli import count_frames, one_line, write_clip
 
 from allaprima.cli import run
-from allaprima.cli.live import parse_goal
+from allaprima.cli.live import parse_latency
 from allaprima.errors import SinkError, UsageError
 from allaprima.frame import Frame, SourceInfo
-from allaprima.live.budget import Goal
 from allaprima.live.commands import Command
 from allaprima.sink import Sink, SinkOptions
 from allaprima.style import Card, write_style
 
-VERB = importlib.import_module("allaprima.cli.live")  # the package has the function under that name
 FRAMES = 12
 
 
@@ -54,7 +50,7 @@ def patch_sinks(monkeypatch: pytest.MonkeyPatch, sinks: dict[str, Sink]) -> None
     def opened(name: str, info: SourceInfo, options: SinkOptions, *, say: object) -> Sink:
         return sinks[name]
 
-    monkeypatch.setattr(VERB, "open_live_sink", opened)
+    monkeypatch.setattr("allaprima.sink.open_live_sink", opened)
 
 
 def test_a_file_is_painted_at_its_pace_and_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +88,7 @@ def test_several_sinks_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--to", "null", "--to", "null"], 2, "given twice"),
         (["--to", "null", "--latency", "80"], 2, "80ms"),
+        (["--to", "null", "--latency", "0ms"], 2, "above 0"),
         (["--to", "null", "--fps", "0"], 2, "above 0"),
         (["--to", "null", "--fps", "nan"], 2, "finite"),
         (["--to", "null", "--fps", "inf"], 2, "finite"),
@@ -178,7 +175,7 @@ def test_all_sinks_are_opened_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
             return first
         raise SinkError("no such device")
 
-    monkeypatch.setattr(VERB, "open_live_sink", opened)
+    monkeypatch.setattr("allaprima.sink.open_live_sink", opened)
     assert run([*CLIP, "--to", "null", "--to", "virtual-camera"]) == 4
     assert first.ended == "abandoned"
 
@@ -291,12 +288,11 @@ def test_lines_of_json_that_nobody_reads_hold_up_nothing(folder: Path) -> None:
         os.close(write)
 
 
-def test_goals_as_people_write_them() -> None:
-    """One of them alone is a goal, too; without any there is none."""
-    assert parse_goal(None, None) is None
-    assert parse_goal(30, "80ms") == Goal(30, 0.08)
-    assert parse_goal(None, "0.1 s") == Goal(1.0, 0.1)
-    assert parse_goal(24.5, None) == Goal(24.5, math.inf)
-    for wrong in ("80", "fast", "-5ms", "0ms", "1m"):
+def test_a_latency_as_people_write_it() -> None:
+    """Milliseconds or seconds, never a bare number that could be either."""
+    assert parse_latency(None) is None
+    assert parse_latency("80ms") == 0.08
+    assert parse_latency("0.1 s") == 0.1
+    for wrong in ("80", "fast", "-5ms", "1m"):
         with pytest.raises(UsageError):
-            parse_goal(None, wrong)
+            parse_latency(wrong)

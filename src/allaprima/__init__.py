@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import stylize_image, stylize_video
+    from .api import stylize_image, stylize_live, stylize_video
     from .errors import AllaprimaError
     from .painter import Painter
     from .source import open_source
@@ -27,6 +27,7 @@ _HOMES = {
     "open_source": ".source",
     "open_style": ".style",
     "stylize_image": ".api",
+    "stylize_live": ".api",
     "stylize_video": ".api",
 }
 
@@ -39,6 +40,7 @@ __all__ = [
     "open_source",
     "open_style",
     "stylize_image",
+    "stylize_live",
     "stylize_video",
 ]
 

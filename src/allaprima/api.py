@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,21 @@ from typing import Any
 from .coherence.patches import Patches
 from .coherence.upsampling import Every, Upsampler, checked_every
 from .errors import SinkError, UsageError
-from .frame import Frame, Pixels
+from .frame import Frame, Pixels, SourceInfo
+from .live.budget import Goal, Setting
+from .live.controls import Folder
+from .live.desk import Budget, Desk
+from .live.notes import Notes
+from .live.reporting import overlay_lines
+from .live.session import LiveResult, Session, Standing
+from .live.styles import Styles
+from .live.switching import Look, Switcher
 from .painter import Painter
 from .picture import Picture, read_picture, write_picture
 from .pipeline import PipelineResult, Way, raise_if_partial, run
-from .sink import SinkOptions, open_sink
-from .source import open_source
-from .style import Style
+from .sink import LIVE_SINKS, Sink, SinkOptions, open_live_sink, open_live_sinks, open_sink
+from .source import open_live_source, open_source
+from .style import Style, bundled_styles
 from .stylizer import DEFAULT_COHERENCE, Stylizer, with_colors_of
 
 _BAND = 256
@@ -32,7 +41,11 @@ def _painter(style: Style | str | os.PathLike[str] | Painter, options: dict[str,
         if options:
             raise UsageError(f"a Painter is made already; it can't take {', '.join(options)} any more")
         return style
-    return Painter(style if isinstance(style, Style) else Style.open(style), **options)
+    return Painter(_opened(style), **options)
+
+
+def _opened(style: Style | str | os.PathLike[str]) -> Style:
+    return style if isinstance(style, Style) else Style.open(style)
 
 
 def stylize_image(
@@ -159,4 +172,108 @@ def _way(painter: Painter, stylizer: Stylizer, paint_every: Every, work_size: in
     return (lambda paint, frames: stylizer.around(partial(upsampler.paint, paint), frames)), inner
 
 
-__all__ = ["raise_if_partial", "stylize_image", "stylize_picture_file", "stylize_video"]
+def stylize_live(
+    source: str,
+    sinks: str | Sequence[str],
+    styles: Style | str | os.PathLike[str] | Sequence[Style | str | os.PathLike[str]],
+    *,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    latency: float | None = None,
+    work_size: int | None = None,
+    strength: float = 1.0,
+    coherence: float = DEFAULT_COHERENCE,
+    sink_options: SinkOptions | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    on_open: Callable[[SourceInfo], None] = lambda info: None,
+    on_standing: Callable[[Standing], None] = lambda standing: None,
+    stop: threading.Event | None = None,
+    **options: Any,
+) -> LiveResult:
+    """Paint while it happens, until the source ends, the window is closed, or ``stop`` is set. The newest frame wins.
+
+    Args:
+        source: what :func:`~allaprima.source.open_live_source` opens: ``camera``, ``screen``, ``game``, a URL, a file.
+        sinks: what :func:`~allaprima.sink.open_live_sink` opens, one or several. A window needs the main thread.
+        styles: the first is painted first; a window's keys go through these and the bundled ones.
+        size: (width, height), asked of a camera, and that of the result; None takes what comes.
+        fps: a goal, in frames shown a second, that settings are chosen to keep; cameras and screens are asked for it.
+        latency: a goal, in seconds from captured to shown.
+        work_size: as for :func:`stylize_video`; with a goal it is chosen.
+        strength: from the photograph, 0, to the full style, 1.
+        coherence: as for :func:`stylize_video`; with a goal, there is at most so much.
+        sink_options: of files and streams; None takes the encoder's fastest preset.
+        say: takes one-line notes, from any thread: a camera was lost, another setting was chosen.
+        on_open: called when the source is there, before anything else is opened.
+        on_standing: called once a second and at the end: frame rate, latency by stage, drops, what is painted with.
+        stop: set it from another thread to end.
+        options: of :class:`~allaprima.live.styles.Styles` (``engine``, ``precision``, ``device``, ``threads``,
+            ``style_image``).
+
+    Returns:
+        Figures at the end, what sinks wrote, and which of them were lost on the way.
+
+    Raises:
+        UsageError: options that don't go together.
+        AllaprimaError: source, style, window or the last sink failed, or couldn't be opened.
+    """
+    names = [sinks] if isinstance(sinks, str) else list(sinks)
+    _check_sinks(names, source)
+    goal = _goal(fps, latency)
+    if goal is not None and work_size is not None:
+        raise UsageError("--fps and --latency choose the work size: leave out --work-size, or both of them")
+    given = [_opened(style) for style in ([styles] if isinstance(styles, (Style, str, os.PathLike)) else styles)]
+    if not given:
+        raise UsageError("no style: name one or several")
+    choice = Styles(_with_bundled(given), **options)
+    look = Look(given[0].name, strength, Setting(work_size, coherence, 1, choice.precision))
+    encoding = sink_options or SinkOptions(preset="ultrafast")
+    notes = Notes(say)
+    with open_live_source(source, size=size, rate=fps, say=notes.say) as opened:
+        on_open(opened.info)
+        for note in opened.info.notes:
+            notes.say(note)
+        info = opened.info.resized(*size) if size else opened.info
+        short_side = min(info.width, info.height)
+        switcher = Switcher(choice.open, look, info, preload=[each.name for each in given[1:]], say=notes.say)
+        budget = Budget(goal, lambda name, best: choice.rungs(name, short_side, best)) if goal else None
+
+        def open_recording(path: Path) -> Sink:
+            return open_live_sink(str(path), info, replace(encoding, overwrite=False), say=notes.say)
+
+        session = Session(
+            opened,
+            open_live_sinks(names, info, encoding, say=notes.say),
+            switcher,
+            Desk(switcher, choice.names, notes, budget),
+            notes=notes,
+            folder=Folder(open_recording),
+            on_standing=on_standing,
+            overlay=overlay_lines,
+        )
+        return session.run(stop)
+
+
+def _goal(fps: float | None, latency: float | None) -> Goal | None:
+    given = {name: value for name, value in (("fps", fps), ("latency", latency)) if value is not None}
+    return Goal(**given) if given else None
+
+
+def _check_sinks(names: list[str], source: str) -> None:
+    if not names:
+        raise UsageError(f"no sink: use {LIVE_SINKS}")
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--to {name} is given twice: leave one out")
+        if name != "-" and Path(name).exists() and Path(source).exists() and Path(name).samefile(source):
+            raise SinkError(f"{name} is the input itself; write to another name")
+
+
+def _with_bundled(given: list[Style]) -> list[Style]:
+    """The styles given, and behind them those bundled ones that weren't."""
+    names = {style.name for style in given}
+    others = (Style.open(path) for path in bundled_styles())
+    return [*given, *(style for style in others if style.name not in names)]
+
+
+__all__ = ["raise_if_partial", "stylize_image", "stylize_live", "stylize_picture_file", "stylize_video"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from .errors import SinkError
@@ -127,3 +128,32 @@ def open_live_sink(name: str, info: SourceInfo, options: SinkOptions, *, say: Ca
     from .sinks.growing_file import GrowingFileSink
 
     return GrowingFileSink(Path(name), info, options)
+
+
+def open_live_sinks(
+    names: Sequence[str], info: SourceInfo, options: SinkOptions, *, say: Callable[[str], None]
+) -> list[tuple[str, Sink]]:
+    """Open several at once, all of them or none: see :func:`open_live_sink`.
+
+    Returns:
+        Each sink behind what to call it: its name, or of a URL what stands before the path, which may be a secret key;
+        numbered where that isn't enough to tell them apart.
+    """
+    sinks: dict[str, Sink] = {}
+    try:
+        for name in names:
+            sink = open_live_sink(name, info, options, say=say)
+            sinks[_label(name, sinks)] = sink
+    except BaseException:
+        for sink in sinks.values():
+            sink.abandon()
+        raise
+    return list(sinks.items())
+
+
+def _label(name: str, taken: Container[str]) -> str:
+    if "://" in name:
+        from .sinks.sender import place
+
+        name = place(name)
+    return next(each for each in chain([name], (f"{name} ({number})" for number in count(2))) if each not in taken)

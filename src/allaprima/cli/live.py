@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import select
 import sys
 from collections import deque
-from collections.abc import Container
 from contextlib import ExitStack
-from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
 
+from ..api import stylize_live
 from ..errors import PartialRunError, SinkError, UsageError
 from ..frame import SourceInfo
-from ..live.budget import Goal, Setting
-from ..live.controls import Folder
-from ..live.desk import Budget, Desk
 from ..live.latency import Report
-from ..live.notes import Notes
 from ..live.outlet import why_lost
 from ..live.prometheus import MetricsServer
-from ..live.reporting import json_line, overlay_lines
-from ..live.session import LiveResult, Session, Standing
-from ..live.styles import Styles
-from ..live.switching import Look, Switcher
+from ..live.reporting import json_line
+from ..live.session import LiveResult, Standing
 from ..picture import read_picture
-from ..sink import Sink, SinkOptions, open_live_sink
-from ..sinks.sender import place
-from ..source import open_live_source
-from ..style import Style, bundled_styles
+from ..sink import SinkOptions
 from ..stylizer import DEFAULT_COHERENCE
 from .options import (
     CoherenceOption,
@@ -48,11 +37,9 @@ from .options import (
     open_one_of,
     parse_size,
 )
-from .progress import Reporter, stop_on_signals
+from .progress import Reporter, Stop, stop_on_signals
 
 _STDOUT = "-"
-_ANY_RATE = 1.0
-"""Frames a second that are enough where only a latency is asked for."""
 _MOST_UNTOLD = 100
 """Notes that are kept for a reader who doesn't take the lines of JSON; the newest."""
 
@@ -116,47 +103,39 @@ def live(
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a second.")] = False,
 ) -> None:
     """Paint what happens: the newest frame wins, so delay doesn't grow. In a window, h shows the keys."""
-    names = _distinct(to or ["window"])
-    _keep_input(source, names)
-    goal = parse_goal(fps, latency)
-    if goal is not None and work_size is not None:
-        raise UsageError("--fps and --latency choose the work size: leave out --work-size, or both of them")
     given = [open_one_of(name, value_range, stride) for name in _split(style)]
     picture = read_picture(style_image).pixels if style_image else None
-    styles = Styles(_with_bundled(given), picture, engine, precision, device, threads)
-    look = Look(given[0].name, strength, Setting(work_size, coherence, 1, precision))
-    teller = _Teller(as_json=as_json, aside=_STDOUT in names, prometheus=prometheus)
-    notes = Notes(teller.say)
+    teller = _Teller(as_json=as_json, aside=_STDOUT in (to or ()), prometheus=prometheus)
+    stop = Stop()
     with ExitStack() as opened:
         opened.callback(teller.close)
-        wanted = parse_size(size)
-        # This may wait for a sender, and nothing is there yet to be ended well: signals end the program.
-        camera = opened.enter_context(open_live_source(source, size=wanted, rate=fps, say=notes.say))
-        stop = opened.enter_context(stop_on_signals())
-        for note in camera.info.notes:
-            notes.say(note)
-        info = camera.info.resized(*wanted) if wanted else camera.info
-        short_side = min(info.width, info.height)
-        switcher = Switcher(styles.open, look, info, preload=[each.name for each in given[1:]], say=notes.say)
-        budget = Budget(goal, lambda name, best: styles.rungs(name, short_side, best)) if goal else None
-        desk = Desk(switcher, styles.names, notes, budget)
-        options = SinkOptions(codec, crf, preset, overwrite=overwrite)
 
-        def open_recording(path: Path) -> Sink:
-            return open_live_sink(str(path), info, SinkOptions(codec, crf, preset), say=notes.say)
+        def begin(info: SourceInfo) -> None:
+            # Until here it may wait for a sender, with nothing there yet to be ended well: signals end the program.
+            opened.enter_context(stop_on_signals(stop))
+            teller.reporter.start(None)
 
-        session = Session(
-            camera,
-            _open_sinks(names, info, options, notes),
-            switcher,
-            desk,
-            notes=notes,
-            folder=Folder(open_recording),
+        result = stylize_live(
+            source,
+            to or "window",
+            given,
+            size=parse_size(size),
+            fps=fps,
+            latency=parse_latency(latency),
+            work_size=work_size,
+            strength=strength,
+            coherence=coherence,
+            sink_options=SinkOptions(codec, crf, preset, overwrite=overwrite),
+            say=teller.say,
+            on_open=begin,
             on_standing=teller.tell,
-            overlay=overlay_lines,
+            stop=stop,
+            style_image=picture,
+            engine=engine,
+            precision=precision,
+            device=device,
+            threads=threads,
         )
-        teller.reporter.start(None)
-        result = session.run(stop)
     teller.sum_up(result)
     for name, error in result.lost.items():
         raise PartialRunError(why_lost(name, error), error.exit_code) from error
@@ -217,27 +196,6 @@ def _detail(report: Report) -> str:
     return f"{report.fps:.1f} fps{latency}"
 
 
-def _open_sinks(names: list[str], info: SourceInfo, options: SinkOptions, notes: Notes) -> list[tuple[str, Sink]]:
-    """All of them or none."""
-    sinks: dict[str, Sink] = {}
-    try:
-        for name in names:
-            sink = open_live_sink(name, info, options, say=notes.say)
-            sinks[_label(name, sinks)] = sink
-    except BaseException:
-        for sink in sinks.values():
-            sink.abandon()
-        raise
-    return list(sinks.items())
-
-
-def _label(name: str, taken: Container[str]) -> str:
-    """What a sink is called: a URL without what follows the host, which may be a secret key."""
-    label = place(name) if "://" in name else name
-    labels = chain([label], (f"{label} ({number})" for number in count(2)))
-    return next(each for each in labels if each not in taken)
-
-
 def _split(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
@@ -245,38 +203,15 @@ def _split(text: str) -> list[str]:
     return names
 
 
-def _with_bundled(given: list[Style]) -> list[Style]:
-    """The styles given, and behind them those bundled ones that weren't: the keys go through all of them."""
-    names = {style.name for style in given}
-    others = (Style.open(path) for path in bundled_styles())
-    return [*given, *(style for style in others if style.name not in names)]
-
-
-def _distinct(names: list[str]) -> list[str]:
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"--to {name} is given twice: leave one out")
-    return names
-
-
-def _keep_input(source: str, names: list[str]) -> None:
-    for name in names:
-        if name != _STDOUT and Path(name).exists() and Path(source).exists() and Path(name).samefile(source):
-            raise SinkError(f"{name} is the input itself; write to another name")
-
-
-def parse_goal(fps: float | None, latency: str | None) -> Goal | None:
-    """What is to be kept, of ``--fps`` and ``--latency``: seconds or milliseconds with their unit.
+def parse_latency(text: str | None) -> float | None:
+    """A time with its unit, like ``80ms`` or ``0.1s``, to seconds.
 
     Raises:
-        UsageError: not a time, or not above 0.
+        UsageError: anything else.
     """
-    if fps is None and latency is None:
+    if text is None:
         return None
-    seconds = math.inf
-    if latency is not None:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+) ?(ms|s)", latency.strip())
-        if not match:
-            raise UsageError(f"--latency takes a time with its unit, like 80ms or 0.1s, not '{latency}'")
-        seconds = float(match[1]) / (1000 if match[2] == "ms" else 1)
-    return Goal(_ANY_RATE if fps is None else fps, seconds)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+) ?(ms|s)", text.strip())
+    if not match:
+        raise UsageError(f"--latency takes a time with its unit, like 80ms or 0.1s, not '{text}'")
+    return float(match[1]) / (1000 if match[2] == "ms" else 1)

@@ -81,9 +81,9 @@ class Stop(threading.Event):
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM set the event instead of ending the program; a second one ends it at once."""
-    stop = Stop()
+def stop_on_signals(stop: Stop | None = None) -> Iterator[Stop]:
+    """Ctrl-C and SIGTERM set the event (a new one if left out) instead of ending the program; a second one ends it."""
+    stop = stop or Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():

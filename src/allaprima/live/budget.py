@@ -80,9 +80,9 @@ class Goal:
         UsageError: a rate or a latency that isn't above 0, or an endless rate.
     """
 
-    fps: float
-    """Frames shown a second."""
-    latency: float
+    fps: float = 1.0
+    """Frames shown a second; what is enough where only a latency is asked for."""
+    latency: float = math.inf
     """Seconds from captured to shown, for 95 frames of 100."""
 
     def __post_init__(self) -> None:
