@@ -14,6 +14,7 @@ import nets
 import numpy as np
 import onnxruntime
 import pytest
+from numpy.typing import NDArray
 from onnx import ModelProto
 
 from allaprima.engine import Engine, Placement, load_engine, mean_difference
@@ -300,6 +301,27 @@ def test_openvino_does_not_pass_bf16_for_f16(tmp_path: Path) -> None:
     message = refusal(nets.style_of(tmp_path, nets.textured()), engine="openvino", precision="f16")
     assert "not f16" in message
     assert "--precision" in message
+
+
+@needs_openvino
+def test_openvino_adds_a_strength_without_moving_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brought into planes and back for it, they took a tenth of an int8 net's time; the painting is the same."""
+    style = Style.open("great-wave")
+    feeds = {"image": nets.photograph(64, 64)[None], "strength": np.array([0.5], np.float32)}
+
+    def painted() -> tuple[NDArray[np.uint8], bool]:
+        engine = load_engine(style, Placement("openvino", "int8"), (64, 64))
+        assert isinstance(engine, openvino_engine.OpenVinoEngine)
+        request = engine._free.get()
+        engine._free.put(request)
+        nodes = request.get_compiled_model().get_runtime_model().get_ops()
+        moves = [node for node in nodes if node.get_rt_info()["layerType"].astype(str) == "Reorder"]
+        return engine.run(feeds)["stylized"], any("head" in node.get_friendly_name() for node in moves)
+
+    painting, moved = painted()
+    assert not moved
+    monkeypatch.setattr(openvino_engine, "_give_numbers_axes", lambda model: None)
+    assert np.array_equal(painting, painted()[0])
 
 
 @needs_openvino

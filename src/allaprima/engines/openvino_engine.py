@@ -43,6 +43,23 @@ def devices() -> list[str]:
     return [name.lower() for name in core().available_devices]
 
 
+def _give_numbers_axes(model: Any) -> None:
+    """Let inputs of one number, such as ``strength``, have as many axes as the layers that they are added to.
+
+    OpenVINO fuses element-wise operations, and where their inputs differ in rank, it brings all channels into planes
+    before and back behind them: a tenth of a small int8 net's time.
+    """
+    import openvino
+
+    for parameter in model.get_parameters():
+        output = parameter.output(0)
+        if parameter.get_partial_shape() == openvino.PartialShape([1]):
+            users = output.get_target_inputs()
+            wide = openvino.opset12.reshape(parameter, np.array([1, 1, 1, 1]), special_zero=False)
+            for user in users:
+                user.replace_source_output(wide.output(0))
+
+
 class OpenVinoEngine(Engine):
     """A graph compiled for one size, again when the size changes.
 
@@ -65,6 +82,7 @@ class OpenVinoEngine(Engine):
             self._model = self._core.read_model(data, b"")
         except RuntimeError as error:
             raise EngineError(f"OpenVINO can't read this style: {_reason(error)}") from error
+        _give_numbers_axes(self._model)
         self._inputs = {port.get_any_name() for port in self._model.inputs}
         self._size: tuple[int, ...] | None = None
         self._compile((1, *size))
