@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,15 +100,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
-def section_of(page: str, name: str) -> str:
-    """What stands between ``<!-- name -->`` and ``<!-- end of name -->`` in a page; empty where there are no marks."""
-    _, mark, rest = page.partition(f"<!-- {name} -->")
-    text, end, _ = rest.partition(f"<!-- end of {name} -->")
-    return text.strip() if mark and end else ""
+def below(page: str) -> str:
+    """What stands in a page from the first mark of another script's section on, words between them too."""
+    mark = re.search("^<!-- ", page, re.MULTILINE)
+    return page[mark.start() :] if mark else ""
 
 
 def with_section(page: str, name: str, text: str) -> str:
-    """The page with ``text`` between the marks of :func:`section_of`; with both at its end, where it has none."""
+    """The page with ``text`` between ``<!-- name -->`` and ``<!-- end of name -->``; at its end, where it has none."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     head, mark, rest = page.partition(begin)
     _, closed, tail = rest.partition(end)

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from adapters import UNTOUCHED, Peer, StyleFile, Untouched, all_peers
-from document import COMMAND, document, failures_of, section_of, with_section
+from document import COMMAND, below, document, failures_of, with_section
 from end_to_end import memory, whole
 from net_alone import nets_alone
 
@@ -286,10 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             relative = [(title, path.relative_to(options.docs.parent)) for title, path in images]
             page = document(found, relative)
             before = options.docs.read_text(encoding="utf-8") if options.docs.exists() else ""
-            for name in ("goals", "live"):  # written by other scripts, in other runs
-                if kept := section_of(before, name):
-                    page = with_section(page, name, kept)
-            write(options.docs, page)
+            write(options.docs, f"{page.rstrip()}\n\n{below(before)}".rstrip() + "\n")
             say(f"wrote {options.docs}")
         else:
             print(document(found))

@@ -90,28 +90,27 @@ def test_section_shows_goals_commands_and_what_is_missing() -> None:
 
 def test_sections_of_pages() -> None:
     """Protects pages that several scripts write: only what stands between the marks changes."""
-    from document import section_of, with_section
+    from document import below, with_section
 
     page = with_section("# Page\n\nwords\n", "goals", "old")
     assert page == "# Page\n\nwords\n\n<!-- goals -->\n\nold\n\n<!-- end of goals -->\n"
     assert with_section(f"{page}\ntail\n", "goals", "new") == page.replace("old", "new") + "\ntail\n"
-    assert section_of(page, "goals") == "old" and section_of(page, "figures") == section_of("", "goals") == ""
+    assert below(f"{page}\ntail\n") == "<!-- goals -->\n\nold\n\n<!-- end of goals -->\n\ntail\n"
+    assert below("# Page\n\nwords\n") == below("") == ""
 
 
-def test_the_peers_page_keeps_the_section(tmp_path: Path) -> None:
-    """Protects the goals: peers.py writes its whole page anew, and other scripts' sections stay."""
+def test_the_peers_page_keeps_what_stands_below_it(tmp_path: Path) -> None:
+    """Protects the goals: peers.py writes its page anew; other scripts' sections, and the words between, stay."""
     import peers
-    from document import section_of
 
     run = {"machine": found_with()["machine"], "peers": []}
     (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
     page = tmp_path / "page.md"
-    kept = "".join(f"<!-- {name} -->\n\nthe {name}\n\n<!-- end of {name} -->\n" for name in ("goals", "live"))
-    page.write_text(f"old words\n{kept}", encoding="utf-8")
+    kept = "<!-- goals -->\n\nthe goals\n\n<!-- end of goals -->\n\nwords\n\n<!-- live -->\n<!-- end of live -->\n"
+    page.write_text(f"old words\n\n{kept}", encoding="utf-8")
     assert peers.main(["--render", str(tmp_path / "run.json"), "--docs", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
-    assert "old words" not in text and "# Benchmarks" in text
-    assert section_of(text, "goals") == "the goals" and section_of(text, "live") == "the live"
+    assert "old words" not in text and text.startswith("# Benchmarks") and text.endswith(f"\n\n{kept}")
 
 
 def test_clips_are_scaled_and_go_forth_and_back(tmp_path: Path) -> None:
