@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from allaprima.engine import Engine, Placement, load_engine, mean_difference
 from allaprima.engines import openvino_engine
@@ -320,8 +320,34 @@ def test_openvino_adds_a_strength_without_moving_channels(monkeypatch: pytest.Mo
 
     painting, moved = painted()
     assert not moved
-    monkeypatch.setattr(openvino_engine, "_give_numbers_axes", lambda model: None)
+    monkeypatch.setattr(openvino_engine, "_with_wide_strength", lambda model: model)
     assert np.array_equal(painting, painted()[0])
+
+
+@needs_openvino
+def test_openvino_runs_nets_that_do_something_else_with_the_strength(tmp_path: Path) -> None:
+    """As to put it beside another number, where more axes than one don't fit: the net stays as it is."""
+    value = helper.make_tensor_value_info("strength", TensorProto.FLOAT, [1])
+    image, painting = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, "height", "width"])
+        for name in ("image", "stylized")
+    )
+    nodes = [
+        helper.make_node("Concat", ["strength", "half"], ["both"], axis=0),
+        helper.make_node("ReduceMin", ["both"], ["least"], keepdims=1),
+        helper.make_node("Conv", ["image", "same"], ["alike"]),
+        helper.make_node("Mul", ["alike", "least"], ["stylized"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([0.5], np.float32), "half"),
+        numpy_helper.from_array(np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "same"),
+    ]
+    graph = helper.make_graph(nodes, "net", [image, value], [painting], constants)
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+    style = nets.style_of(tmp_path, model, inputs=("image", "strength"))
+    engine = load_engine(style, Placement("openvino", "f32"), (32, 32))
+    picture = np.full((1, 32, 32, 3), 200, np.uint8)
+    assert (engine.run({"image": picture, "strength": np.ones(1, np.float32)})["stylized"] == 100).all()
 
 
 @needs_openvino

@@ -43,21 +43,27 @@ def devices() -> list[str]:
     return [name.lower() for name in core().available_devices]
 
 
-def _give_numbers_axes(model: Any) -> None:
-    """Let inputs of one number, such as ``strength``, have as many axes as the layers that they are added to.
+def _with_wide_strength(model: Any) -> Any:
+    """A copy whose ``strength`` has as many axes as the layers that it is added to; the model itself where it can't.
 
     OpenVINO fuses element-wise operations, and where their inputs differ in rank, it brings all channels into planes
     before and back behind them: a tenth of a small int8 net's time.
     """
     import openvino
 
-    for parameter in model.get_parameters():
+    wide = model.clone()
+    for parameter in wide.get_parameters():
         output = parameter.output(0)
-        if parameter.get_partial_shape() == openvino.PartialShape([1]):
+        if output.get_any_name() == "strength" and output.get_partial_shape() == openvino.PartialShape([1]):
             users = output.get_target_inputs()
-            wide = openvino.opset12.reshape(parameter, np.array([1, 1, 1, 1]), special_zero=False)
+            reshaped = openvino.opset12.reshape(parameter, np.array([1, 1, 1, 1]), special_zero=False)
             for user in users:
-                user.replace_source_output(wide.output(0))
+                user.replace_source_output(reshaped.output(0))
+    try:
+        wide.validate_nodes_and_infer_types()
+    except RuntimeError:  # a net that does more with it than to add or multiply
+        return model
+    return wide
 
 
 class OpenVinoEngine(Engine):
@@ -79,10 +85,9 @@ class OpenVinoEngine(Engine):
             found = ", ".join(self._core.available_devices).lower()
             raise EngineError(f"OpenVINO finds no device '{placement.device}' here; choose --device {found}")
         try:
-            self._model = self._core.read_model(data, b"")
+            self._model = _with_wide_strength(self._core.read_model(data, b""))
         except RuntimeError as error:
             raise EngineError(f"OpenVINO can't read this style: {_reason(error)}") from error
-        _give_numbers_axes(self._model)
         self._inputs = {port.get_any_name() for port in self._model.inputs}
         self._size: tuple[int, ...] | None = None
         self._compile((1, *size))
