@@ -119,7 +119,7 @@ def test_a_live_run_paints_what_comes(tmp_path: Path) -> None:
     assert count_frames(out) == result.sinks[str(out)].frames > 0
     assert [(info.width, info.height) for info in opened] == [(64, 48)]
     assert told[-1].report.frames == result.report.frames > 0
-    assert told[-1].state is not None, "the goal was kept by settings"
+    assert told[-1].state is not None, "fps is a goal"
     assert any("onnxruntime f32 on cpu" in line for line in said)
 
 
@@ -127,16 +127,23 @@ def test_a_live_run_ends_when_it_is_told_to(tmp_path: Path) -> None:
     """From a callback as well as from a thread; a latency alone is a goal, too."""
     source = str(write_clip(tmp_path / "in.mp4", 1500))
     stop = threading.Event()
+    told: list[Standing] = []
+
+    def tell(standing: Standing) -> None:
+        told.append(standing)
+        stop.set()
+
     result = allaprima.stylize_live(
         source,
         "null",
         ["starry-night", nets.style_of(tmp_path, nets.negative())],
         latency=0.5,
-        on_standing=lambda standing: stop.set(),
+        on_standing=tell,
         stop=stop,
         **PLAIN,
     )
     assert result.interrupted and 0 < result.report.frames < 1500
+    assert told[0].state is not None
 
 
 def test_a_live_run_needs_a_style_and_a_sink(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def _with_wide_strength(model: Any) -> Any:
     """A copy whose ``strength`` has as many axes as the layers that it is added to; the model itself where it can't.
 
     OpenVINO fuses element-wise operations, and where their inputs differ in rank, it brings all channels into planes
-    before and back behind them: a tenth of a small int8 net's time.
+    before and back behind them: up to a tenth of a small int8 net's time.
     """
     import openvino
 
