@@ -14,11 +14,12 @@ from allaprima.errors import StyleError
 from allaprima.graph import crop_like, pad_to_stride
 
 
+@pytest.mark.parametrize("quantizer", [False, True])
 @pytest.mark.parametrize("white", [1, 255])
-def test_byte_ends(white: int) -> None:
+def test_byte_ends(white: int, quantizer: bool) -> None:
     """Bytes in rows go in and come out; values outside the range are clipped, not wrapped."""
     brighter = nets.graph([nets.node("Add", ["image", "more"], ["stylized"])], [nets.weight("more", 0.6 * white)])
-    model = with_byte_pictures(brighter, value_range=white, stride=1)
+    model = with_byte_pictures(brighter, value_range=white, stride=1, quantizer=quantizer)
     checker.check_model(model, full_check=True)
     pixels = nets.photograph()[np.newaxis]
     (painting,) = ReferenceEvaluator(model).run(None, {"image": pixels})
@@ -26,10 +27,11 @@ def test_byte_ends(white: int) -> None:
     assert np.array_equal(painting, np.minimum(pixels.astype(int) + 153, 255))
 
 
-def test_byte_ends_round_to_nearest() -> None:
+@pytest.mark.parametrize("quantizer", [False, True])
+def test_byte_ends_round_to_nearest(quantizer: bool) -> None:
     """Cutting the fraction off would darken every painting by half a step."""
     half = nets.graph([nets.node("Mul", ["image", "share"], ["stylized"])], [nets.weight("share", 0.25)])
-    model = with_byte_pictures(half, value_range=255, stride=1)
+    model = with_byte_pictures(half, value_range=255, stride=1, quantizer=quantizer)
     pixels = np.full((1, 16, 16, 3), 7, np.uint8)
     assert set(ReferenceEvaluator(model).run(None, {"image": pixels})[0].ravel()) == {2}
 

@@ -24,13 +24,15 @@ _TO_PLANES, _FROM_PLANES = [0, 3, 1, 2], [0, 2, 3, 1]
 _PAIRS_FROM_PLANES = [*_FROM_PLANES, *(4 + axis for axis in _FROM_PLANES)]
 
 
-def with_byte_pictures(model: ModelProto, *, value_range: int, stride: int) -> ModelProto:
+def with_byte_pictures(model: ModelProto, *, value_range: int, stride: int, quantizer: bool = False) -> ModelProto:
     """A copy whose pictures are uint8 N×H×W×3 at both ends.
 
     Args:
         model: float pictures N×3×H×W; outputs' first entry is the painting.
         value_range: what white is inside the model, 1 or 255.
         stride: pad pictures to multiples of this and crop the painting; 1 where the model does so itself.
+        quantizer: round the painting by one ``QuantizeLinear``, for engines in which each of the three operators that
+            do the same goes over all pixels by itself.
 
     Raises:
         StyleError: the model is of an old operator set and can't be brought to a newer one.
@@ -41,7 +43,7 @@ def with_byte_pictures(model: ModelProto, *, value_range: int, stride: int) -> M
         _pad(model, pictures, stride)
     for value in pictures:
         _take_bytes(model, value, value_range / 255.0)
-    _give_bytes(model, 255.0 / value_range)
+    _give_bytes(model, 255.0 / value_range, quantizer)
     del model.graph.value_info[:]
     return model
 
@@ -100,23 +102,19 @@ def _take_bytes(model: ModelProto, picture: ValueInfoProto, scale: float) -> Non
     _declare_bytes(picture)
 
 
-def _give_bytes(model: ModelProto, scale: float) -> None:
+def _give_bytes(model: ModelProto, scale: float, quantizer: bool) -> None:
     """Let the painting be bytes: floats times ``scale``, rounded before the last nodes that only move pixels."""
     graph, painting = model.graph, model.graph.output[0]
     moves = _last_moves(model, painting.name)
     start = moves[0].input[0] if moves else f"{painting.name}_float"
-    graph.initializer.extend(
-        constant(f"bytes_{name}", value, np.float32) for name, value in (("scale", scale), ("low", 0), ("high", 255))
-    )
+    graph.initializer.append(constant("bytes_scale", scale, np.float32))
     body = list(graph.node)
     del graph.node[:]
     current = f"{start}_bytes" if moves else painting.name
     rounded = [
         helper.make_node("Mul", [start, "bytes_scale"], ["painting_scaled"]),
-        helper.make_node("Round", ["painting_scaled"], ["painting_rounded"]),
-        helper.make_node("Clip", ["painting_rounded", "bytes_low", "bytes_high"], ["painting_clipped"]),
-        helper.make_node("Cast", ["painting_clipped"], ["painting_cast"], to=TensorProto.UINT8),
-        helper.make_node("Transpose", ["painting_cast"], [current], perm=_FROM_PLANES),
+        *_rounded(graph.initializer, "painting_scaled", "painting_rounded", quantizer),
+        helper.make_node("Transpose", ["painting_rounded"], [current], perm=_FROM_PLANES),
     ]
     if not moves:
         _rename_output(body, painting.name, start)
@@ -132,6 +130,18 @@ def _give_bytes(model: ModelProto, scale: float) -> None:
     if not moves:
         graph.node.extend(rounded)
     _declare_bytes(painting)
+
+
+def _rounded(constants: list[TensorProto], floats: str, made: str, quantizer: bool) -> Iterator[NodeProto]:
+    """To the nearest byte, the even one of two."""
+    if quantizer:
+        constants.extend([constant("bytes_step", 1, np.float32), constant("bytes_zero", 0, np.uint8)])
+        yield helper.make_node("QuantizeLinear", [floats, "bytes_step", "bytes_zero"], [made])
+        return
+    constants.extend(constant(f"bytes_{name}", value, np.float32) for name, value in (("low", 0), ("high", 255)))
+    yield helper.make_node("Round", [floats], [f"{made}_whole"])
+    yield helper.make_node("Clip", [f"{made}_whole", "bytes_low", "bytes_high"], [f"{made}_clipped"])
+    yield helper.make_node("Cast", [f"{made}_clipped"], [made], to=TensorProto.UINT8)
 
 
 def _first_moves(model: ModelProto, name: str) -> tuple[list[NodeProto], list[NodeProto]]:

@@ -76,7 +76,13 @@ def load_engine(
         raise EngineError(f"'{style.path.name}' is quantized: choose --precision int8, or name its float file")
     assert chosen is not None
     stride = 1 if chosen.card.pads else chosen.card.stride
-    graph = with_byte_pictures(chosen.model, value_range=chosen.card.value_range, stride=stride)
+    graph = with_byte_pictures(
+        chosen.model,
+        value_range=chosen.card.value_range,
+        stride=stride,
+        # OpenVINO fuses operators, and takes a quantizer for a word on the precision of what is before it.
+        quantizer=placement.engine == "onnxruntime" and placement.device == "cpu",
+    )
     data = graph.SerializeToString()
     if placement.engine == "onnxruntime":
         from .engines.onnxruntime_engine import OnnxRuntimeEngine

@@ -108,7 +108,10 @@ def profile_style(style: Style, size: tuple[int, int], *, threads: int = 0, runs
         EngineError: ONNX Runtime can't run it.
     """
     model = with_byte_pictures(
-        style.model, value_range=style.card.value_range, stride=1 if style.card.pads else style.card.stride
+        style.model,
+        value_range=style.card.value_range,
+        stride=1 if style.card.pads else style.card.stride,
+        quantizer=True,
     )
     feeds = {**silent_inputs(style, size), "image": probe_picture(size)[np.newaxis]}
     return profile_model(model, feeds, threads=threads, runs=runs)
