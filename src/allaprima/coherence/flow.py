@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,6 @@ from ..frame import Frame, Pixels
 from .camera import Plane, halved, reduced
 
 Flow = NDArray[np.float32]
-Places = tuple[NDArray[np.int16], NDArray[np.uint16]]
 Share = NDArray[np.float32]
 """float32, H×W, 0-1."""
 
@@ -43,39 +43,6 @@ _LEAST_ALIKE, _CONTRAST, _MOST_ALIKE = 1.5, 0.7, 6.0
 """Difference of light, of 255 and averaged over the window, up to which two places are alike: so much, and so much of
 the contrast around them, which they would differ by at random; but no more than this. From twice that they are not."""
 _WINDOW = (5, 5)
-_BAND = 64
-"""Rows that are stretched at once, so that they stay in the processor's cache."""
-
-
-class Maps:
-    """Places by flow, as OpenCV samples fastest at; kept for the next picture that is carried along the same flow."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Flow, tuple[int, int]] | None = None
-
-    def of(self, flow: Flow, size: tuple[int, int]) -> Places:
-        """p + flow(p), for each pixel of (width, height), in whole pixels and 32nds; valid until the next call."""
-        width, height = size
-        if self._key is None or self._key[1] != size:
-            self._whole = np.empty((height, width, 2), np.int16)
-            self._fraction = np.empty((height, width), np.uint16)
-        elif self._key[0] is flow:
-            return self._whole, self._fraction
-        rows, columns = flow.shape[:2]
-        x, y = max(width // columns, 1), max(height // rows, 1)
-        # So many cells more that stretching never ends within the picture.
-        at = cv2.copyMakeBorder(flow, 1, 2, 1, 2, cv2.BORDER_REPLICATE) + _grid(rows, columns, x, y)
-        cells = max(_BAND // y, 1)
-        for row in range(0, rows + 1, cells):
-            part = at[row : row + cells + 2]
-            top, bottom = row * y, min((row + cells) * y, height)
-            band = cv2.resize(part, (part.shape[1] * x, len(part) * y))[y : y + bottom - top, x : x + width]
-            if bottom > top:
-                cv2.convertMaps(  # type: ignore[call-overload]
-                    band, None, cv2.CV_16SC2, self._whole[top:bottom], self._fraction[top:bottom]
-                )
-        self._key = flow, size
-        return self._whole, self._fraction
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,17 +54,35 @@ class LocalMotion:
     Planes smaller than the frame are stretched over it."""
     trust: Share
     """float32, h×w, 0-1: whether it is inside the other frame, seen there, and looks alike."""
-    maps: Maps = field(default_factory=Maps, repr=False)
+    _places: dict[tuple[int, int], Flow] = field(default_factory=dict, init=False, repr=False)
+    """By size; kept for the next picture that is carried along."""
 
     @property
     def still(self) -> bool:
         """Whether nothing moves at all."""
         return not self.flow.any()
 
+    def places(self, size: tuple[int, int]) -> Flow:
+        """p + flow(p), for each pixel of (width, height): float32, height×width×2."""
+        if size not in self._places:
+            self._places[size] = _places(self.flow, size)
+        return self._places[size]
+
     def stretched(self, size: tuple[int, int]) -> LocalMotion:
         """The same with planes of (width, height)."""
         flow, trust = (np.asarray(cv2.resize(plane, size), np.float32) for plane in (self.flow, self.trust))
         return LocalMotion(flow, trust)
+
+
+def _places(flow: Flow, size: tuple[int, int]) -> Flow:
+    """p + flow(p), for each pixel of (width, height)."""
+    width, height = size
+    rows, columns = flow.shape[:2]
+    x, y = max(width // columns, 1), max(height // rows, 1)
+    # So many cells more that stretching never ends within the picture.
+    at = cv2.copyMakeBorder(flow, 1, 2, 1, 2, cv2.BORDER_REPLICATE) + _grid(rows, columns, x, y)
+    stretched = cv2.resize(at, (at.shape[1] * x, at.shape[0] * y))
+    return np.asarray(stretched[y : y + height, x : x + width], np.float32)
 
 
 @functools.lru_cache(maxsize=8)
@@ -177,7 +162,7 @@ class MotionSearch:
         else:
             there = self._searched(now, other, self._last)
             self._last = there
-            off = _difference(now, _sampled(other, there))
+            off = _difference(now, sampled(other, there))
             trust = _likeness(now, off)
             trust *= _inside(there)
             if self._both_ways:
@@ -260,14 +245,24 @@ def carried(
     """
     if motion.still:
         return painting
-    places = motion.maps.of(motion.flow, (painting.shape[1], painting.shape[0]))
-    return np.asarray(cv2.remap(painting, *places, kernel, dst=memory, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    # OpenCV samples four channels in half the time that it takes for three.
+    four = cv2.cvtColor(painting, cv2.COLOR_RGB2RGBA)
+    there = _at(motion.places((painting.shape[1], painting.shape[0])), four, kernel)
+    return np.asarray(cv2.cvtColor(there, cv2.COLOR_RGBA2RGB, dst=memory), np.uint8)
 
 
-def _sampled(pixels: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
-    """result(p) = pixels(p + flow(p)); edges repeat."""
-    places = Maps().of(flow, (pixels.shape[1], pixels.shape[0]))
-    return np.asarray(cv2.remap(pixels, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+def sampled(plane: NDArray[Any], flow: Flow) -> NDArray[Any]:
+    """result(p) = plane(p + flow(p)), linearly interpolated; edges repeat.
+
+    Args:
+        plane: uint8 or float32, H×W or H×W×C.
+        flow: float32, h×w×2, pixels; smaller ones are stretched over the plane.
+    """
+    return _at(_places(flow, (plane.shape[1], plane.shape[0])), plane, cv2.INTER_LINEAR)
+
+
+def _at(places: Flow, plane: NDArray[Any], kernel: int) -> NDArray[Any]:
+    return np.asarray(cv2.remap(plane, places, None, kernel, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
 
 
 def _inside(flow: Flow) -> Share:
@@ -296,9 +291,7 @@ def _likeness(now: Plane, difference: Share) -> Share:
 
 def _consistency(there: Flow, back: Flow) -> Share:
     """0-1: whether the way there and back ends where it began."""
-    places = Maps().of(there, (there.shape[1], there.shape[0]))
-    returned = cv2.remap(back, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    back_there = np.asarray(returned, np.float32)
+    back_there = sampled(back, there)
     seen = _squared(back_there + there) <= _SLOPE * (_squared(there) + _squared(back_there)) + _BOUND
     return np.asarray(cv2.boxFilter(seen.astype(np.float32), -1, (3, 3)), np.float32)
 

@@ -14,7 +14,7 @@ from ..cuts import is_cut
 from ..errors import UsageError
 from ..frame import Frame, Pixels
 from ..stylizer import scale
-from .flow import Flow, LocalMotion, MotionSearch, carried
+from .flow import Flow, LocalMotion, MotionSearch, carried, sampled
 from .patches import Patch, Patches, Window
 
 Every = int | Literal["auto"]
@@ -169,8 +169,7 @@ class _Link:
         size = now.light.shape[1], now.light.shape[0]
         flow = cv2.resize(motion.flow, size, interpolation=cv2.INTER_NEAREST) / np.float32(_REDUCTION)
         trust = np.asarray(cv2.resize(motion.trust, size, interpolation=cv2.INTER_NEAREST), np.float32)
-        there = carried(other.light, LocalMotion(flow, trust), cv2.INTER_LINEAR)
-        difference = cv2.boxFilter(cv2.absdiff(now.light, there), cv2.CV_32F, _WINDOW)
+        difference = cv2.boxFilter(cv2.absdiff(now.light, sampled(other.light, flow)), cv2.CV_32F, _WINDOW)
         unlike = ((difference > _UNLIKE) & (trust < _HOLE)).astype(np.float32)
         # Specks don't count.
         lost = np.asarray(cv2.boxFilter(unlike, -1, _WINDOW) > 0.5, np.bool_)
