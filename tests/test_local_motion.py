@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from test_phase_lock import view
 
-from allaprima.coherence.flow import LocalMotion, MotionSearch, carried, given_motion, local_motion
+from allaprima.coherence.flow import LocalMotion, MotionSearch, carried, given_motion, local_motion, places
 from allaprima.coherence.strokes import StrokeMemory
 from allaprima.errors import UsageError
 from allaprima.frame import Frame
@@ -73,9 +73,14 @@ def test_sensor_noise_is_no_motion() -> None:
 @pytest.mark.parametrize(("few", "size"), [((30, 40), (160, 120)), ((30, 40), (163, 121)), ((9, 70), (70, 9))])
 def test_small_planes_reach_to_every_edge(few: tuple[int, int], size: tuple[int, int]) -> None:
     """Protects borders: flow of a reduced picture, stretched, is as exact in corners and where reduction cut off."""
-    places = motion_of(-1.5, 2.25, few).places(size)
+    flow = np.full((*few, 2), (1.5, -2.25), np.float32)
     x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
-    assert np.allclose(places, np.stack([x + 1.5, y - 2.25], axis=-1), atol=1e-3)
+    for rows in (size[1] + 1, 32):
+        bands = list(places(flow, size, rows))
+        assert [top for top, _ in bands] == np.cumsum([0, *(len(band) for _, band in bands[:-1])]).tolist()
+        assert np.allclose(
+            np.concatenate([band for _, band in bands]), np.stack([x + 1.5, y - 2.25], axis=-1), atol=1e-3
+        )
 
 
 def test_motions_of_a_search_do_not_mix() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -43,6 +44,8 @@ _LEAST_ALIKE, _CONTRAST, _MOST_ALIKE = 1.5, 0.7, 6.0
 """Difference of light, of 255 and averaged over the window, up to which two places are alike: so much, and so much of
 the contrast around them, which they would differ by at random; but no more than this. From twice that they are not."""
 _WINDOW = (5, 5)
+_BAND = 64
+"""Rows that are carried along at once, so that what is needed for it stays in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,19 +57,11 @@ class LocalMotion:
     Planes smaller than the frame are stretched over it."""
     trust: Share
     """float32, h×w, 0-1: whether it is inside the other frame, seen there, and looks alike."""
-    _places: dict[tuple[int, int], Flow] = field(default_factory=dict, init=False, repr=False)
-    """By size; kept for the next picture that is carried along."""
 
     @property
     def still(self) -> bool:
         """Whether nothing moves at all."""
         return not self.flow.any()
-
-    def places(self, size: tuple[int, int]) -> Flow:
-        """p + flow(p), for each pixel of (width, height): float32, height×width×2."""
-        if size not in self._places:
-            self._places[size] = _places(self.flow, size)
-        return self._places[size]
 
     def stretched(self, size: tuple[int, int]) -> LocalMotion:
         """The same with planes of (width, height)."""
@@ -74,15 +69,20 @@ class LocalMotion:
         return LocalMotion(flow, trust)
 
 
-def _places(flow: Flow, size: tuple[int, int]) -> Flow:
-    """p + flow(p), for each pixel of (width, height)."""
+def places(flow: Flow, size: tuple[int, int], rows: int) -> Iterator[tuple[int, Flow]]:
+    """p + flow(p), for each pixel of (width, height), in bands of so many rows: each with the number of its first."""
     width, height = size
-    rows, columns = flow.shape[:2]
-    x, y = max(width // columns, 1), max(height // rows, 1)
+    down, across = flow.shape[:2]
+    x, y = max(width // across, 1), max(height // down, 1)
     # So many cells more that stretching never ends within the picture.
-    at = cv2.copyMakeBorder(flow, 1, 2, 1, 2, cv2.BORDER_REPLICATE) + _grid(rows, columns, x, y)
-    stretched = cv2.resize(at, (at.shape[1] * x, at.shape[0] * y))
-    return np.asarray(stretched[y : y + height, x : x + width], np.float32)
+    at = cv2.copyMakeBorder(flow, 1, 2, 1, 2, cv2.BORDER_REPLICATE) + _grid(down, across, x, y)
+    cells = max(rows // y, 1)
+    for cell in range(0, down + 1, cells):
+        part = at[cell : cell + cells + 2]
+        top, bottom = cell * y, min((cell + cells) * y, height)
+        if bottom > top:
+            band = cv2.resize(part, (part.shape[1] * x, len(part) * y))
+            yield top, np.asarray(band[y : y + bottom - top, x : x + width], np.float32)
 
 
 @functools.lru_cache(maxsize=8)
@@ -247,8 +247,10 @@ def carried(
         return painting
     # OpenCV samples four channels in half the time that it takes for three.
     four = cv2.cvtColor(painting, cv2.COLOR_RGB2RGBA)
-    there = _at(motion.places((painting.shape[1], painting.shape[0])), four, kernel)
-    return np.asarray(cv2.cvtColor(there, cv2.COLOR_RGBA2RGB, dst=memory), np.uint8)
+    result = np.empty_like(painting) if memory is None else memory
+    for top, band in places(motion.flow, (painting.shape[1], painting.shape[0]), _BAND):
+        cv2.cvtColor(_at(band, four, kernel), cv2.COLOR_RGBA2RGB, dst=result[top : top + len(band)])
+    return result
 
 
 def sampled(plane: NDArray[Any], flow: Flow) -> NDArray[Any]:
@@ -258,11 +260,12 @@ def sampled(plane: NDArray[Any], flow: Flow) -> NDArray[Any]:
         plane: uint8 or float32, H×W or H×W×C.
         flow: float32, h×w×2, pixels; smaller ones are stretched over the plane.
     """
-    return _at(_places(flow, (plane.shape[1], plane.shape[0])), plane, cv2.INTER_LINEAR)
+    ((_, there),) = places(flow, (plane.shape[1], plane.shape[0]), 2 * len(plane))
+    return _at(there, plane, cv2.INTER_LINEAR)
 
 
-def _at(places: Flow, plane: NDArray[Any], kernel: int) -> NDArray[Any]:
-    return np.asarray(cv2.remap(plane, places, None, kernel, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
+def _at(there: Flow, plane: NDArray[Any], kernel: int) -> NDArray[Any]:
+    return np.asarray(cv2.remap(plane, there, None, kernel, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
 
 
 def _inside(flow: Flow) -> Share:
