@@ -129,7 +129,8 @@ def _head(found: Result) -> str:
     code = f"allaprima {machine['allaprima']}, commit {machine['commit'] or 'unknown'}"
     return (
         "# Benchmarks\n\n"
-        f"Every figure on this page comes from one run on one machine: {where}; {code}; {machine['date']}; all cores.\n"
+        "Every figure on this page, where no other run is named, comes from one run on one machine:"
+        f" {where}; {code}; {machine['date']}; all cores.\n"
         "What is compared took turns. The page and its plots are written by\n\n"
         f"```sh\n{found.get('command', COMMAND)}\n```\n\n"
         "`DATA` holds `clips`, `content-test`, `flow` and `styles`; `PEERS` holds `fast_neural_style-NAME.onnx` and\n"

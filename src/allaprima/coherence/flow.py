@@ -258,9 +258,9 @@ def sampled(plane: NDArray[Any], flow: Flow) -> NDArray[Any]:
 
     Args:
         plane: uint8 or float32, H×W or H×W×C.
-        flow: float32, h×w×2, pixels; smaller ones are stretched over the plane.
+        flow: float32, H×W×2, pixels.
     """
-    ((_, there),) = places(flow, (plane.shape[1], plane.shape[0]), 2 * len(plane))
+    ((_, there),) = places(flow, (plane.shape[1], plane.shape[0]), len(plane))
     return _at(there, plane, cv2.INTER_LINEAR)
 
 
