@@ -23,7 +23,8 @@ Latency is from captured to shown: p50 and p95 of each second, of which the medi
 100 seconds stay below, by which it is judged. Rates are frames shown over the time, judged to a tenth of a frame.
 *wait*: for the painting thread; *deliver*: for the sink's thread. Keys are pressed in the window (XTEST), and frames
 counted where they come out of `--to -` beside it, those left out among them; the picture stands still, so that what
-changes is the style. After the soak, its process is stopped and let go on in turn with others begun anew."""
+changes is the style. After the soak, its process is stopped and let go on in turn with others begun anew. Changes of
+style, the pipeline and the soak are measured with `--no-adapt`, so that the controller changes nothing meanwhile."""
 
 
 def goals_of(found: Result) -> list[Goal]:
@@ -84,7 +85,8 @@ def section(found: Result) -> str:
 
 def _camera(part: Result) -> list[Goal]:
     what = "640×480 camera of 30 fps, fed by a file, to window, all defaults"
-    measured = f"{part['fps']:.1f} fps, {sum(part['dropped'].values())} frames left out ({part['placement']})"
+    dropped = sum(part["dropped"].values())
+    measured = f"{part['fps']:.1f} fps, {dropped} frames left out; {_settings(part['settings'])} ({part['placement']})"
     return [
         Goal(what, "≥ 30 fps", measured, round(part["fps"], 1) >= 30),
         Goal("the same: latency", "p95 ≤ 80 ms", _late(part), part["worst_p95"] <= 80),

@@ -31,6 +31,8 @@ CAMERA_RATE, HD_RATE = 30, 15
 """Frames a second. At 720p as many as two cores paint, since a frame that has to wait for the one before says nothing
 of what the way of a frame costs."""
 GOAL = ("--fps", "30", "--latency", "80ms")
+KEPT = "--no-adapt"
+"""What is measured stays the same, whatever else the machine does."""
 _CLIP_SECONDS = 20
 _SETTLE_SECONDS = 4.0
 """After the first frame, not counted."""
@@ -69,7 +71,7 @@ class Parts:
     def camera(self) -> Found:
         """A camera's size and rate, to the window, all defaults."""
         with self._live(self._camera) as live:
-            live.watch(_SETTLE_SECONDS)
+            live.watch(self._options.seconds / 2)  # the controller looks for its setting
             return {**figures(live.watch(self._options.seconds)), "placement": self._placement(CAMERA)}
 
     def pipeline(self) -> Found:
@@ -78,7 +80,7 @@ class Parts:
         plain, empty = ("--coherence", "0"), self._empty_style()
         runs = ("default", (), None), ("plain", plain, None), ("empty", (*plain, "--range", "0-1"), empty)
         for name, options, style in runs:
-            with self._live(self._hd, *options, style=style) as live:
+            with self._live(self._hd, KEPT, *options, style=style) as live:
                 live.watch(_SETTLE_SECONDS)
                 found[name] = figures(live.watch(self._options.seconds))
         return found
@@ -87,7 +89,7 @@ class Parts:
         """Keys over a still picture: to a preloaded style, to those that are loaded then, and to some never used."""
         found: Found = {"rate": CAMERA_RATE}
         for name in ("unknown", "known"):
-            with self._live(self._still, beside=True, raw=True) as live:
+            with self._live(self._still, KEPT, beside=True, raw=True) as live:
                 live.watch(_SETTLE_SECONDS)
                 self._press(live, "Right")  # when this shows, it is loaded
                 if name == "known":
@@ -129,7 +131,7 @@ class Parts:
         Then it goes on in turn with runs begun anew, stopped meanwhile: in an hour, the machine may have changed.
         """
         seconds = self._options.minutes * 60
-        with self._live(self._camera, "--to", "null", beside=True) as live:
+        with self._live(self._camera, KEPT, "--to", "null", beside=True) as live:
             begun, first = time.monotonic(), len(live.samples)
             for turn in range(_CHANGES):
                 live.watch(begun + (turn + 1) * seconds / _CHANGES - time.monotonic())
@@ -163,7 +165,7 @@ class Parts:
         for _ in range(_ROUNDS):
             live.watch(_SETTLE_SECONDS)
             seconds["old"] += live.watch(self._options.seconds)
-            with live.stopped(), self._live(self._camera, style=live.samples[-1].line["style"]) as fresh:
+            with live.stopped(), self._live(self._camera, KEPT, style=live.samples[-1].line["style"]) as fresh:
                 fresh.watch(_SETTLE_SECONDS)
                 seconds["new"] += fresh.watch(self._options.seconds)
         return {name: {part: figures(each)[part] for part in ("p50", "p95")} for name, each in seconds.items()}

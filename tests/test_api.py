@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import nets
 import numpy as np
@@ -14,7 +15,10 @@ from test_cli import count_frames, write_clip
 import allaprima
 from allaprima.errors import UsageError
 from allaprima.frame import SourceInfo
+from allaprima.live.desk import Budget, Desk
+from allaprima.live.notes import Notes
 from allaprima.live.session import Standing
+from allaprima.live.switching import Switcher
 from allaprima.picture import write_picture
 from allaprima.stylizer import with_colors_of
 
@@ -144,6 +148,38 @@ def test_a_live_run_ends_when_it_is_told_to(tmp_path: Path) -> None:
     )
     assert result.interrupted and 0 < result.report.frames < 1500
     assert told[0].state is not None
+
+
+@pytest.mark.parametrize(
+    ("rate", "options", "fps"),
+    [
+        (25, {}, 25),
+        (50, {}, 30),
+        (50, {"latency": 0.5}, 30),
+        (50, {"fps": 40}, 40),
+        (25, {"work_size": 32}, None),
+        (25, {"fps": 25, "work_size": 32, "adapt": False}, None),
+    ],
+)
+def test_a_live_run_keeps_the_sources_rate(
+    rate: int, options: dict[str, Any], fps: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless another goal is given, or settings are to stay; what isn't seen, such as float32, isn't paid for then."""
+    budgets: list[Budget | None] = []
+
+    class Watched(Desk):
+        def __init__(self, switcher: Switcher, styles: list[str], notes: Notes, budget: Budget | None) -> None:
+            budgets.append(budget)
+            super().__init__(switcher, styles, notes, budget)
+
+    monkeypatch.setattr("allaprima.api.Desk", Watched)
+    source = str(write_clip(tmp_path / "in.mp4", 4, rate=rate))
+    style = nets.style_of(tmp_path, nets.negative())
+    allaprima.stylize_live(source, "null", style, engine="onnxruntime", device="cpu", **options)
+    assert [budget and budget.goal.fps for budget in budgets] == [fps]
+    if budgets[0] is not None:
+        best = budgets[0].rungs(style.name, 1.0)[0]
+        assert best.precision == ("f32" if options else "auto")
 
 
 def test_a_live_run_needs_a_style_and_a_sink(tmp_path: Path) -> None:

@@ -29,11 +29,11 @@ STYLE = "starry-night"
 PLAIN = ["--engine", "onnxruntime", "--precision", "f32", "--device", "cpu"]
 
 
-def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48)) -> Path:
+def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), rate: int = 25) -> Path:
     """A little H.264 clip with something moving in it."""
     width, height = size
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(frames):
             pixels = np.full((height, width, 3), 90, np.uint8)

@@ -93,6 +93,7 @@ def test_several_sinks_at_once(capsys: pytest.CaptureFixture[str]) -> None:
         (["--to", "null", "--fps", "nan"], 2, "finite"),
         (["--to", "null", "--fps", "inf"], 2, "finite"),
         (["--to", "null", "--fps", "30", "--work-size", "32"], 2, "leave out --work-size"),
+        (["--to", "null", "--latency", "80ms", "--no-adapt"], 2, "or --no-adapt"),
         (["--to", "null", "--work-size", "400"], 2, "larger than the frame"),
         (["--to", "null", "--style", ","], 2, "--style takes"),
         (["--to", "null", "--style", "one.onnx,there-is-none"], 5, "there-is-none"),

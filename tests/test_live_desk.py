@@ -154,13 +154,13 @@ def test_what_may_be_chosen_depends_on_the_style(tmp_path: Path) -> None:
             for name, model in models.items()
         ]
     )
-    free, heavy, fixed, late = (styles.rungs(name, 480, 1.0) for name in models)
+    free, heavy, fixed, late = (styles.rungs(name, 1.0, short_side=480, precise=True) for name in models)
     assert [rung.precision for rung in free[:2]] == ["f32", "auto"]
     assert min(rung.work_size or 480 for rung in free) == 180
     assert {rung.work_size for rung in fixed} == {None}
     assert [max(rung.paint_every for rung in each) for each in (free, heavy, late)] == [1, 3, 1]
     asked = replace(styles, precision="f32")
-    assert {rung.precision for rung in asked.rungs("free", 480, 1.0)} == {"f32"}
+    assert {rung.precision for rung in asked.rungs("free", 1.0, short_side=480, precise=True)} == {"f32"}
 
 
 def test_a_style_picture_goes_to_the_styles_that_take_one(tmp_path: Path) -> None:

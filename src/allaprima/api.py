@@ -180,6 +180,7 @@ def stylize_live(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     latency: float | None = None,
+    adapt: bool = True,
     work_size: int | None = None,
     strength: float = 1.0,
     coherence: float = DEFAULT_COHERENCE,
@@ -197,11 +198,13 @@ def stylize_live(
         sinks: what :func:`~allaprima.sink.open_live_sink` opens, one or several. A window needs the main thread.
         styles: the first is painted first; a window's keys go through these and the bundled ones.
         size: (width, height), asked of a camera, and that of the result; None takes what comes.
-        fps: a goal, in frames shown a second, that settings are chosen to keep; cameras and screens are asked for it.
+        fps: a goal, in frames shown a second; cameras and screens are asked for it. None is the source's own rate, and
+            30 where that is higher.
         latency: a goal, in seconds from captured to shown.
-        work_size: as for :func:`stylize_video`; with a goal it is chosen.
+        adapt: choose settings that keep the goals; else frames are left out where painting is too slow.
+        work_size: as for :func:`stylize_video`, in place of one that is chosen: nothing is adapted then.
         strength: from the photograph, 0, to the full style, 1.
-        coherence: as for :func:`stylize_video`; with a goal, there is at most so much.
+        coherence: as for :func:`stylize_video`; at most so much where settings are adapted.
         sink_options: of files and streams; None takes the encoder's fastest preset.
         say: takes one-line notes, from any thread: a camera was lost, another setting was chosen.
         on_open: called when the source is there, before anything else is opened.
@@ -219,9 +222,7 @@ def stylize_live(
     """
     names = [sinks] if isinstance(sinks, str) else list(sinks)
     _check_sinks(names, source)
-    goal = _goal(fps, latency)
-    if goal is not None and work_size is not None:
-        raise UsageError("--fps and --latency choose the work size: leave out --work-size, or both of them")
+    goal = _goal(fps, latency, adapt=adapt, work_size=work_size)
     given = [_opened(style) for style in ([styles] if isinstance(styles, (Style, str, os.PathLike)) else styles)]
     if not given:
         raise UsageError("no style: name one or several")
@@ -234,9 +235,10 @@ def stylize_live(
         for note in opened.info.notes:
             notes.say(note)
         info = opened.info.resized(*size) if size else opened.info
-        short_side = min(info.width, info.height)
         switcher = Switcher(choice.open, look, info, preload=[each.name for each in given[1:]], say=notes.say)
-        budget = Budget(goal, lambda name, best: choice.rungs(name, short_side, best)) if goal else None
+        if goal is not None and fps is None:
+            goal = replace(goal, fps=min(goal.fps, float(info.frame_rate)))
+        rungs = partial(choice.rungs, short_side=min(info.width, info.height), precise=bool(fps or latency))
 
         def open_recording(path: Path) -> Sink:
             return open_live_sink(str(path), info, replace(encoding, overwrite=False), say=notes.say)
@@ -245,7 +247,7 @@ def stylize_live(
             opened,
             open_live_sinks(names, info, encoding, say=notes.say),
             switcher,
-            Desk(switcher, choice.names, notes, budget),
+            Desk(switcher, choice.names, notes, Budget(goal, rungs) if goal else None),
             notes=notes,
             folder=Folder(open_recording),
             on_standing=on_standing,
@@ -254,9 +256,15 @@ def stylize_live(
         return session.run(stop)
 
 
-def _goal(fps: float | None, latency: float | None) -> Goal | None:
+def _goal(fps: float | None, latency: float | None, *, adapt: bool, work_size: int | None) -> Goal | None:
+    """What settings are chosen to keep; None where they are left as they are."""
     given = {name: value for name, value in (("fps", fps), ("latency", latency)) if value is not None}
-    return Goal(**given) if given else None
+    goal = Goal(**given)
+    if not adapt and latency is not None:
+        raise UsageError("--latency is kept by adapting settings: leave it out, or --no-adapt")
+    if adapt and given and work_size is not None:
+        raise UsageError("--fps and --latency choose the work size: leave out --work-size, or say --no-adapt")
+    return goal if adapt and work_size is None else None
 
 
 def _check_sinks(names: list[str], source: str) -> None:

@@ -70,14 +70,22 @@ def live(
     ] = None,
     size: Annotated[str | None, typer.Option(help="Ask for, or scale to, WIDTHxHEIGHT.")] = None,
     fps: Annotated[
-        float | None, typer.Option(help="A goal: frames a second; settings are chosen to keep it.", show_default=False)
+        float | None,
+        typer.Option(
+            help="A goal: frames a second; the source's own, and at most 30, if left out.", show_default=False
+        ),
     ] = None,
     latency: Annotated[
         str | None,
-        typer.Option(
-            metavar="TIME", help="A goal: from captured to shown, like 80ms or 0.1s; settings are chosen to keep it."
-        ),
+        typer.Option(metavar="TIME", help="A goal: from captured to shown, like 80ms or 0.1s."),
     ] = None,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt/--no-adapt",
+            help="Choose work size, coherence and precision to keep the goals; else frames are left out.",
+        ),
+    ] = True,
     strength: Annotated[
         float, typer.Option("--strength", min=0.0, max=1.0, help="From the photograph (0) to the full style (1).")
     ] = 1.0,
@@ -122,6 +130,7 @@ def live(
             size=parse_size(size),
             fps=fps,
             latency=parse_latency(latency),
+            adapt=adapt,
             work_size=work_size,
             strength=strength,
             coherence=coherence,

@@ -24,6 +24,9 @@ _FULL = 0.92
 _BEHIND, _WAITING = 0.8, 0.15
 """The same where frames wait to be painted for so much of the time that one may take: on a machine that others use,
 the thread is awake too late to be busy all the time."""
+_MISS = 0.95
+"""Share of what is allowed from which on the goal is missed: no two frames take the same time, and those that take too
+long cost others."""
 _GROSS = 1.5
 """Times what is allowed from which on the goal is missed so that something is done at once."""
 _AIM, _ROOM = 0.9, 0.8
@@ -80,8 +83,8 @@ class Goal:
         UsageError: a rate or a latency that isn't above 0, or an endless rate.
     """
 
-    fps: float = 1.0
-    """Frames shown a second; what is enough where only a latency is asked for."""
+    fps: float = 30.0
+    """Frames shown a second."""
     latency: float = math.inf
     """Seconds from captured to shown, for 95 frames of 100."""
 
@@ -206,7 +209,7 @@ def step(
     state = _learned(state, load)
     missing = now if state.missing is None else state.missing
     tried = now - missing >= _PATIENCE
-    if load.expected() > 1:
+    if load.expected() > _MISS:
         state = replace(state, missing=missing, room=None)
         return _down(state, rungs, load) if tried or load.gross else (state, None)
     state = replace(state, missing=missing if load.others else None)

@@ -65,16 +65,17 @@ class Styles:
             threads=self.threads,
         )
 
-    def rungs(self, name: str, short_side: int, coherence: float) -> tuple[Setting, ...]:
+    def rungs(self, name: str, coherence: float, *, short_side: int, precise: bool) -> tuple[Setting, ...]:
         """What the controller may choose from: see :func:`~allaprima.live.budget.ladder`.
 
         ``auto`` is the fastest precision that looks the same, so nothing faster is left but a smaller picture; float32
-        stands above it, for machines that can afford it. A style of a fixed size takes no work size. One with a memory
-        must paint each frame, and a light one does, since that costs less than carrying paintings along.
+        stands above it where it is asked for (``precise``), for machines that can afford it. A style of a fixed size
+        takes no work size. One with a memory must paint each frame, and a light one does, since that costs less than
+        carrying paintings along.
         """
         style = self._named(name)
         carries = _weights(style) >= _HEAVY and not self.open(name, self.precision).memory
-        both = self.precision == "auto" and not style.card.parent_sha256
+        both = precise and self.precision == "auto" and not style.card.parent_sha256
         return ladder(
             short_side,
             coherence,
