@@ -20,8 +20,8 @@ from .desk import Desk
 from .notes import Notes
 from .outlet import Outlet, Outlets, Painted
 
-_POLL_SECONDS = 0.01
-"""Keys are looked for at least so often."""
+_POLL_SECONDS = 0.005
+"""Keys are looked for at least so often: one that is seen too late for the next frame costs another one."""
 _REDRAW_SECONDS = 0.2
 """A window that gets no frame shows its last one anew so often, since what stands over it changes."""
 _STAMP = "%Y%m%d-%H%M%S"
