@@ -4,8 +4,9 @@
 
 Needs Xvfb and the extras ``live`` and ``openvino``; for the game also SuperTuxKart. Every figure is told by the stamps
 that ``live --json`` prints, run as a process of its own, or by the frames that it writes. Nothing else should run
-meanwhile: it takes some ten minutes, and the hour. FILE.json is written part by part. The section of the page stands
-between ``<!-- live -->`` and ``<!-- end of live -->``; without these marks it becomes the page's end.
+meanwhile: it takes some ten minutes, and the hour; longer where other machines use the same physical cores, since only
+seconds count in which they didn't. FILE.json is written part by part. The section of the page stands between
+``<!-- live -->`` and ``<!-- end of live -->``; without these marks it becomes the page's end.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import psutil
 from live_page import section
 from live_parts import Found, Parts
 from peers import publish, say, write
+from quiet import Quiet
 
 from allaprima.errors import AllaprimaError, UsageError
 from allaprima.measure.machine import describe_machine
@@ -46,10 +48,10 @@ def measure(options: argparse.Namespace) -> Found:
         "failures": [],
         "parts": {},
     }
-    with tempfile.TemporaryDirectory(prefix="allaprima-") as name, screen(*_SCREEN) as display:
+    with tempfile.TemporaryDirectory(prefix="allaprima-") as name, screen(*_SCREEN) as display, Quiet() as quiet:
         # A cache of its own: styles that were never used here are to be just that.
         os.environ |= {"DISPLAY": display, "SDL_VIDEODRIVER": "x11", "ALLAPRIMA_CACHE": str(Path(name, "cache"))}
-        parts = Parts(options, Path(name))
+        parts = Parts(options, Path(name), quiet)
         for part in options.parts:
             say(part)
             work: Callable[[], Found] = getattr(parts, part)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -28,6 +29,8 @@ class Sample:
     memory: float
     """MiB that are resident of the process then."""
     line: Mapping[str, Any]
+    quiet: bool = True
+    """Whether the machine was left alone then, and in the second before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,35 +44,40 @@ class Seen:
 
 
 def figures(samples: Sequence[Sample]) -> dict[str, Any]:
-    """What lines in a row tell together.
+    """What lines in a row tell together, of those seconds in which the machine was left alone.
 
     Returns:
-        ``seconds``, ``fps`` over all of them, ``p50`` and ``p95`` (medians of the seconds' own), ``worst_p95`` (of the
-        seconds; 95 of 100 are below), ``stages`` (medians, by name), ``dropped``, ``busy``, ``settings`` (each that was
-        painted with, and in how many of the lines, the most frequent first), and ``reasons`` (the controller's, in
-        order).
+        ``seconds`` that count, and ``of`` how many, ``fps`` over them, ``p50`` and ``p95`` (medians of the seconds'
+        own), ``worst_p95`` (of the seconds; 95 of 100 are below), ``stages`` (medians, by name), ``dropped``, ``busy``,
+        ``settings`` (each that was painted with, and in how many of the lines, the most frequent first), and
+        ``reasons`` (the controller's, in order).
 
     Raises:
-        BenchmarkError: there are fewer than two with frames.
+        BenchmarkError: there is none, behind a first one with frames.
     """
-    lines = [sample.line for sample in samples if sample.line["latency_ms"]]
-    if len(lines) < 2:
-        raise BenchmarkError("too few seconds to measure: give a larger --seconds or --minutes")
-    first, last = lines[0], lines[-1]
-    seconds = last["seconds"] - first["seconds"]
+    shown = [sample for sample in samples if sample.line["latency_ms"]]
+    pairs = [(before.line, sample.line) for before, sample in pairwise(shown) if sample.quiet]
+    if not pairs:
+        raise BenchmarkError("no second to measure in which others left the machine alone: give a larger --seconds")
+    lines = [line for _, line in pairs]
+    seconds = sum(line["seconds"] - before["seconds"] for before, line in pairs)
     high = [line["latency_ms"]["p95"] for line in lines]
     settings = Counter(json.dumps(line["setting"]) for line in lines)
     return {
         "seconds": seconds,
-        "fps": (last["frames"] - first["frames"]) / seconds,
+        "of": shown[-1].line["seconds"] - shown[0].line["seconds"],
+        "fps": sum(line["frames"] - before["frames"] for before, line in pairs) / seconds,
         "p50": _median(line["latency_ms"]["p50"] for line in lines),
         "p95": _median(high),
         "worst_p95": float(np.percentile(high, 95)),
         "stages": {
             name: {part: _median(line["stages_ms"][name][part] for line in lines) for part in ("p50", "p95")}
-            for name in last["stages_ms"]
+            for name in lines[-1]["stages_ms"]
         },
-        "dropped": {name: count - first["dropped"].get(name, 0) for name, count in last["dropped"].items()},
+        "dropped": {
+            name: sum(line["dropped"].get(name, 0) - before["dropped"].get(name, 0) for before, line in pairs)
+            for name in lines[-1]["dropped"]
+        },
         "busy": _median(line["busy"] for line in lines),
         "settings": [(json.loads(text), count) for text, count in settings.most_common()],
         "reasons": list(dict.fromkeys(line["reason"] for line in lines if line["reason"])),

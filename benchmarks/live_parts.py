@@ -17,6 +17,7 @@ from live_figures import Sample, at_rest, change_after, figures
 from live_runs import TITLE, Keyboard, Live, busy, half_of_the_cores, repeat_clip
 from onnx import TensorProto, helper, save_model
 from peers import say
+from quiet import Quiet
 
 from allaprima.frame import SourceInfo
 from allaprima.painter import Painter
@@ -36,14 +37,19 @@ KEPT = "--no-adapt"
 _CLIP_SECONDS = 20
 _SETTLE_SECONDS = 4.0
 """After the first frame, not counted."""
-_PRESSES = 10
+_PRESSES, _MOST_PRESSES = 10, 60
+"""So many that nothing disturbed, of so many at most."""
+_BESIDE = 0.5
+"""Seconds before a key and behind the change in which the machine must have been left alone."""
 _PAUSE = 1.5
 """Seconds between two keys."""
 _LOAD_SECONDS = 60.0
-_ROUNDS = 4
-"""Of the soak's run and another one, in turn."""
-_SPARE_SECONDS = 30
-"""For each of them to start and settle."""
+_LONG = 10
+"""Times as long as is measured that clips last, for a machine that is seldom left alone."""
+_ROUNDS, _TURN_SECONDS = 4, 10.0
+"""Of the soak's run and another one, in turn, and how many quiet seconds of each."""
+_SPARE_SECONDS = 120
+"""For each of them to start and settle, and to wait for quiet."""
 _CHANGES = 60
 """Of style, over the whole soak: in an hour, one a minute."""
 Found = dict[str, Any]
@@ -55,24 +61,25 @@ class Parts:
     Args:
         options: of the command line.
         folder: for clips.
+        quiet: tells when the machine is left alone.
     """
 
-    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
-        self._options, self._folder = options, folder
+    def __init__(self, options: argparse.Namespace, folder: Path, quiet: Quiet) -> None:
+        self._options, self._folder, self._quiet = options, folder, quiet
         self._style, self._keyboard = Style.open(options.style), Keyboard()
         pictures = read_pictures(options.clip)
-        beside = 2 * _ROUNDS * (options.seconds + _SPARE_SECONDS)
-        longest = max(options.minutes * 60 + beside, 4 * options.seconds) + 120
+        beside = 2 * _ROUNDS * (_TURN_SECONDS + _SPARE_SECONDS)
+        longest = max(options.minutes * 60 + beside, _LONG * options.seconds) + 120
         self._camera = self._clip("camera", pictures, CAMERA, CAMERA_RATE, longest)
-        self._hd = self._clip("hd", pictures, HD, HD_RATE, options.seconds + 120)
-        self._still = self._clip("still", pictures[:1], CAMERA, CAMERA_RATE, 400)
+        self._hd = self._clip("hd", pictures, HD, HD_RATE, _LONG * options.seconds + 120)
+        self._still = self._clip("still", pictures[:1], CAMERA, CAMERA_RATE, 600)
         os.sync()  # else the first part has the disk's writing beside it
 
     def camera(self) -> Found:
         """A camera's size and rate, to the window, all defaults."""
         with self._live(self._camera) as live:
             live.watch(self._options.seconds / 2)  # the controller looks for its setting
-            return {**figures(live.watch(self._options.seconds)), "placement": self._placement(CAMERA)}
+            return {**figures(live.watch_quiet(self._options.seconds)), "placement": self._placement(CAMERA)}
 
     def pipeline(self) -> Found:
         """720p with coherence, without, and then also with a net that gives back the picture, as fast as it may."""
@@ -82,7 +89,7 @@ class Parts:
         for name, options, style in runs:
             with self._live(self._hd, KEPT, *options, style=style) as live:
                 live.watch(_SETTLE_SECONDS)
-                found[name] = figures(live.watch(self._options.seconds))
+                found[name] = figures(live.watch_quiet(self._options.seconds))
         return found
 
     def change(self) -> Found:
@@ -93,23 +100,31 @@ class Parts:
                 live.watch(_SETTLE_SECONDS)
                 self._press(live, "Right")  # when this shows, it is loaded
                 if name == "known":
-                    found["preloaded"] = [self._press(live, key) for key in ("Left", "Right") * (_PRESSES // 2)]
+                    found["preloaded"] = self._to_and_fro(live)
                 found[name] = [self._press(live, "Right") for _ in self._others()[1:]]
         return found
 
     def budget(self) -> Found:
         """The goal of a camera, while other processes take half of the cores, and when they are gone."""
-        spans: dict[str, Any] = {}
+        spans: dict[str, tuple[list[Sample], list[Sample]]] = {}
+        half = self._options.seconds / 2
+
+        def halves(seconds: float) -> tuple[list[Sample], list[Sample]]:
+            return live.watch(seconds), live.watch_quiet(seconds)
+
         with self._live(self._camera, *GOAL) as live:
             live.watch(_SETTLE_SECONDS)
-            spans["before"] = live.watch(self._options.seconds)
+            spans["before"] = halves(half)
             with busy(half_of_the_cores()):
-                spans["under load"] = live.watch(self._options.seconds)
+                spans["under load"] = halves(half)
             gone = time.monotonic()
-            spans["after"] = live.watch(2 * self._options.seconds)
-        phases = {name: {**figures(span), "steady": figures(span[len(span) // 2 :])} for name, span in spans.items()}
+            spans["after"] = halves(2 * half)
+        phases = {
+            name: {**figures(first + second), "steady": figures(second)} for name, (first, second) in spans.items()
+        }
         usual = phases["before"]["steady"]["settings"][0][0]
-        back = next((sample.at - gone for sample in spans["after"] if sample.line["setting"] == usual), None)
+        after = spans["after"][0] + spans["after"][1]
+        back = next((sample.at - gone for sample in after if sample.line["setting"] == usual), None)
         return {"goal": " ".join(GOAL), "others": half_of_the_cores(), "phases": phases, "back_s": back}
 
     def game(self) -> Found:
@@ -122,7 +137,7 @@ class Parts:
             with self._live(f"screen:{game.title}", *goal) as live:
                 self._keyboard.move(TITLE, HD[0], 0)  # what lies over the game would be painted, too
                 live.watch(self._options.seconds / 2)  # the controller looks for its setting
-                samples = live.watch(1.5 * self._options.seconds)
+                samples = live.watch_quiet(1.5 * self._options.seconds)
         return {"goal": " ".join(goal), "track": self._options.track, **figures(samples)}
 
     def soak(self) -> Found:
@@ -164,10 +179,10 @@ class Parts:
         seconds: dict[str, list[Sample]] = {"old": [], "new": []}
         for _ in range(_ROUNDS):
             live.watch(_SETTLE_SECONDS)
-            seconds["old"] += live.watch(self._options.seconds)
+            seconds["old"] += live.watch_quiet(_TURN_SECONDS)
             with live.stopped(), self._live(self._camera, KEPT, style=live.samples[-1].line["style"]) as fresh:
                 fresh.watch(_SETTLE_SECONDS)
-                seconds["new"] += fresh.watch(self._options.seconds)
+                seconds["new"] += fresh.watch_quiet(_TURN_SECONDS)
         return {name: {part: figures(each)[part] for part in ("p50", "p95")} for name, each in seconds.items()}
 
     def _clip(self, name: str, pictures: Sequence[Any], size: tuple[int, int], rate: int, seconds: float) -> Path:
@@ -194,10 +209,17 @@ class Parts:
     ) -> Live:
         """A run in the window, with the style and, where it is to be changed, the first other bundled one preloaded."""
         styles = ",".join([str(style or self._options.style), *self._others()[:beside]])
-        return Live(["--from", str(source), "--to", "window", "--style", styles, *options], raw=raw)
+        return Live(["--from", str(source), "--to", "window", "--style", styles, *options], self._quiet, raw=raw)
 
     def _others(self) -> list[str]:
         return [path.stem for path in bundled_styles() if path.stem != self._style.name]
+
+    def _to_and_fro(self, live: Live) -> list[Found]:
+        """Changes between the two styles that are loaded, those during which the machine was left alone."""
+        presses: list[Found] = []
+        while sum(press["quiet"] for press in presses) < _PRESSES and len(presses) < _MOST_PRESSES:
+            presses += [self._press(live, key) for key in ("Left", "Right")]
+        return [press for press in presses if press["quiet"]]
 
     def _press(self, live: Live, key: str) -> Found:
         """Press a key and wait until it shows."""
@@ -209,7 +231,8 @@ class Parts:
         assert found is not None
         lines = [sample.line for sample in live.samples if pressed < sample.at < pressed + found["seconds"] + 1]
         del live.frames[:-CAMERA_RATE]
-        return {**found, "least_fps": min((line["fps"] for line in lines), default=None)}
+        quiet = self._quiet.was(pressed - _BESIDE, pressed + found["seconds"] + _BESIDE)
+        return {**found, "quiet": quiet, "least_fps": min((line["fps"] for line in lines), default=None)}
 
     def _placement(self, size: tuple[int, int]) -> str:
         """What runs at a size, as it is remembered from then on."""

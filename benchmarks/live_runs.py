@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 from end_to_end import BenchmarkError
 from live_figures import Sample, Seen
+from quiet import Quiet
 
 from allaprima.sources.x11 import Desktop, Window, choose_window
 
@@ -28,6 +29,10 @@ TITLE = "allaprima"
 START_SECONDS = 120.0
 """Until the first frame is shown, at most: an engine may have to be chosen."""
 _END_SECONDS = 20.0
+_PATIENCE = 8
+"""Times as long as asked for that quiet seconds are waited for."""
+_BEFORE = 1.0
+"""Seconds before a line's own in which the machine must have been left alone, too: frames may wait from then."""
 _THIN = 8
 """One pixel in so many, either way, tells whether a picture has changed."""
 
@@ -37,15 +42,17 @@ class Live:
 
     Args:
         options: of ``allaprima live``.
+        quiet: tells when the machine is left alone.
         raw: read ``--to -``, too, into :attr:`frames`.
 
     Raises:
         BenchmarkError: on leaving, it ended by itself, or failed.
     """
 
-    def __init__(self, options: Sequence[str], *, raw: bool = False) -> None:
+    def __init__(self, options: Sequence[str], quiet: Quiet, *, raw: bool = False) -> None:
         command = [sys.executable, "-m", "allaprima", "live", "--json", *options, *(["--to", "-"] if raw else [])]
         self.samples: list[Sample] = []
+        self._quiet = quiet
         self.frames: list[Seen] = []
         self._words = ["it said nothing"]
         # With raw video on standard output, lines go to the other one.
@@ -105,6 +112,21 @@ class Live:
         self.wait(lambda: time.monotonic() >= until, seconds + 1, "gone on")
         return self.samples[begun + 1 :]
 
+    def watch_quiet(self, seconds: float) -> list[Sample]:
+        """Let it run until so many seconds were quiet, or until there's no more hope; the lines of all since.
+
+        Raises:
+            BenchmarkError: it has ended.
+        """
+        begun = len(self.samples) + 1
+        until = time.monotonic() + _PATIENCE * seconds
+
+        def enough() -> bool:
+            return sum(sample.quiet for sample in self.samples[begun + 1 :]) >= seconds or time.monotonic() >= until
+
+        self.wait(enough, _PATIENCE * seconds + 1, "gone on")
+        return self.samples[begun:]
+
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Let it take nothing of the machine meanwhile; what its source missed comes in a burst then."""
@@ -125,7 +147,9 @@ class Live:
                 memory = process.memory_info().rss / 2**20
             except psutil.NoSuchProcess:
                 return  # its last line tells of its end
-            self.samples.append(Sample(time.monotonic(), memory, json.loads(text)))
+            now = time.monotonic()
+            line = json.loads(text)
+            self.samples.append(Sample(now, memory, line, self._quiet.was(now - 1 - _BEFORE, now)))
 
     def _read_frames(self, out: IO[bytes]) -> None:
         sides = {word[:1]: int(word[1:]) for word in out.readline().split() if word[:1] in (b"W", b"H")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -58,9 +59,35 @@ def test_figures_are_over_the_whole_span() -> None:
     assert 40 < found["worst_p95"] < 90
     assert found["dropped"] == {"capture": 19, "window": 0}
     assert found["stages"]["paint"] == {"p50": 20.0, "p95": 25.0}
-    assert found["settings"] == [(FULL, 20)]
+    assert found["settings"] == [(FULL, 19)]
     with pytest.raises(BenchmarkError, match="--seconds"):
         told(40.0)
+
+
+def test_only_quiet_seconds_count() -> None:
+    """Protects the figures from other machines' work, and what was measured from being chosen by how it came out."""
+    from live_figures import Sample, figures
+
+    lines = [a_line(second, 40.0) for second in range(10)]
+    for line in lines[5:]:
+        line["frames"] -= 20  # lost in the second that was disturbed
+        line["dropped"]["capture"] += 20
+    found = figures([Sample(line["seconds"], 100.0, line, line["seconds"] != 5) for line in lines])
+    assert (found["seconds"], found["of"], found["fps"]) == (8.0, 9.0, 30.0)
+    assert found["dropped"] == {"capture": 8, "window": 0}
+
+
+def test_a_neighbor_on_the_core_is_noticed() -> None:
+    """Protects what counts: work of the same kind that takes longer, of processor time alone, and not for a moment."""
+    from quiet import Quiet
+
+    quiet = Quiet()
+    quiet._samples = [(n / 20, 1.1 if 100 <= n < 120 or n == 200 else 0.6) for n in range(400)]
+    assert quiet.was(0.0, 4.9) and quiet.was(9.0, 11.0) and not quiet.was(5.0, 6.0)
+    assert quiet.slow(4.0, 6.0) == pytest.approx(20 / 41) and quiet.slow(30.0, 31.0) == 1.0
+    with Quiet() as real:
+        time.sleep(0.35)
+    assert len(real._samples) >= 2 and all(0 < took < 0.3 for _, took in real._samples)
 
 
 def seen(*shown: tuple[float, int]) -> list[Any]:

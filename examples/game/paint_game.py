@@ -149,7 +149,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=1)] = 30.0,
     width: Annotated[int, typer.Option(min=160)] = 640,
     height: Annotated[int, typer.Option(min=120)] = 360,
-    fps: Annotated[float | None, typer.Option(help="A goal for the painter, who chooses its settings then.")] = None,
+    fps: Annotated[float | None, typer.Option(help="A goal for the painter; 30 if left out.")] = None,
     latency: Annotated[str | None, typer.Option(help="Another one, as 150ms.")] = None,
 ) -> None:
     """Start a game, paint its window live into a video, and say how that went."""
