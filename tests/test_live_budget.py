@@ -226,6 +226,16 @@ def test_it_says_what_it_chose_and_why() -> None:
     assert told == ["work size full → 202, coherence 1 → 0: painting took 200 ms, 33 allowed"]
 
 
+def test_only_what_was_asked_for_is_said_to_be_missed() -> None:
+    """Protects the overlay's line where there is no goal of latency, and just enough of the rate."""
+    state, told = begin(RUNGS), ""
+    for now in np.arange(0, 5, JUDGED):
+        what = report(paint=32, fps=30, busy=0.96)
+        state, line = step(state, Goal(fps=30), RUNGS, what, float(now), running=RUNGS[0])
+        told += line or ""
+    assert told == "work size full → 405: painting took 32 ms, 33 allowed"
+
+
 def test_a_gross_miss_is_answered_at_once() -> None:
     """Protects the first seconds under load: no patience where half is lost, and nothing is learned of costs."""
     for paint, seconds in ((70.0, 1.5), (38.0, 2.5)):

@@ -290,7 +290,7 @@ def _learned(state: State, load: _Load) -> State:
 
 
 def _down(state: State, rungs: Sequence[Setting], load: _Load) -> tuple[State, str | None]:
-    why = load.of_rate if load.share > 1 or load.others else load.of_latency
+    why = load.of_latency if load.late else load.of_rate
     cheaper = range(state.rung + 1, len(rungs))
     if not cheaper:
         return (state, None) if state.told else _tell(state, f"nothing cheaper is left: {why}")
