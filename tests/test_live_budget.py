@@ -366,6 +366,19 @@ def test_it_climbs_again_after_a_load_that_came_and_went() -> None:
     assert machine.kept(120, 240) >= 0.95
 
 
+def test_better_is_what_there_was_room_for_all_the_time() -> None:
+    """Protects the goal beside a game, whose own load comes and goes: a light second doesn't choose alone."""
+
+    def chosen(*loads: float) -> int:
+        state = begin(RUNGS, RUNGS[3])
+        for now in np.arange(0, 5, JUDGED):
+            paint = loads[min(int(now / 2.5), len(loads) - 1)]
+            state, _ = step(state, GOAL, RUNGS, report(paint=paint), float(now), running=RUNGS[3])
+        return state.rung
+
+    assert chosen(12.0) < chosen(17.0) == chosen(17.0, 12.0) == chosen(12.0, 17.0) < 3
+
+
 def test_failures_double_the_patience() -> None:
     """Protects the backoff by hand: 3 s of room, then 6, 12, … and a minute at most."""
     waits = []

@@ -13,8 +13,8 @@ WINDOW_SECONDS = 1.0
 """How far back the reports that :func:`step` gets should look: shorter is noise, longer is late."""
 _SETTLE = WINDOW_SECONDS + 0.3
 """Seconds from a change until it is judged: no frame from before it is in the window, and the cross-fade is over."""
-_PATIENCE = 1.0
-"""Seconds that the goal must be missed for, before something cheaper is taken."""
+_PATIENCE, _DOUBT = 1.0, 0.5
+"""Seconds that the goal must be missed for, before something cheaper is taken; and before a better one is given up."""
 _HOPE, _MOST_HOPE = 3.0, 60.0
 """Seconds that there must be room for something better, before it is taken: at first, and at most after failures."""
 _PROVEN = 30.0
@@ -149,6 +149,8 @@ class State:
     """Since when the goal is missed."""
     room: float | None = None
     """Since when there is room for something better."""
+    reach: int = 0
+    """The best rung that there was room for all that time."""
     risen: bool = False
     """Whether it was chosen as something better, and isn't proven yet."""
     failures: int = 0
@@ -208,7 +210,7 @@ def step(
     load = _Load.of(goal, report)
     state = _learned(state, load)
     missing = now if state.missing is None else state.missing
-    tried = now - missing >= _PATIENCE
+    tried = now - missing >= (_DOUBT if state.risen else _PATIENCE)
     if load.expected() > _MISS:
         state = replace(state, missing=missing, room=None)
         return _down(state, rungs, load) if tried or load.gross else (state, None)
@@ -224,6 +226,8 @@ class _Load:
 
     share: float
     """Of the painting time."""
+    peak: float
+    """Of the painting time, by 95 frames of 100."""
     fixed: float
     """Of the latency, by other stages than painting, and waiting for it."""
     painted: float
@@ -249,6 +253,7 @@ class _Load:
         painted = min(wait.p95 + paint.p95, latency.p95) / allowed
         load = cls(
             share,
+            paint.p95 / period,
             latency.p95 / allowed - painted,
             painted,
             False,
@@ -279,6 +284,10 @@ class _Load:
             return self.share * ratio / _CALM
         return max(self.share * ratio, self.fixed + self.painted * ratio)
 
+    def has_room(self, ratio: float) -> bool:
+        """Whether painting may cost so many times as much: on average, and where it varies, most of the frames."""
+        return self.expected(ratio) <= _ROOM and self.peak * ratio <= 1
+
 
 def _learned(state: State, load: _Load) -> State:
     """The state, with a part of the error made good that the foreseen cost had."""
@@ -290,7 +299,7 @@ def _learned(state: State, load: _Load) -> State:
 
 
 def _down(state: State, rungs: Sequence[Setting], load: _Load) -> tuple[State, str | None]:
-    why = load.of_latency if load.late else load.of_rate
+    why = load.of_rate if load.share > _MISS or load.others else load.of_latency
     cheaper = range(state.rung + 1, len(rungs))
     if not cheaper:
         return (state, None) if state.told else _tell(state, f"nothing cheaper is left: {why}")
@@ -308,16 +317,16 @@ def _up(state: State, rungs: Sequence[Setting], load: _Load, now: float) -> tupl
         rung = _better(known, load)
     if rung is None:
         return replace(state, room=None), None
-    room = now if state.room is None else state.room
+    room, reach = (now, rung) if state.room is None else (state.room, max(rung, state.reach))
     if now - room < hope:
-        return replace(state, room=room), None
-    return _chosen(replace(known, risen=True, told=load.others), rungs, rung, load, load.of_rate)
+        return replace(state, room=room, reach=reach), None
+    return _chosen(replace(known, risen=True, told=load.others), rungs, reach, load, load.of_rate)
 
 
 def _better(state: State, load: _Load) -> int | None:
     """The best setting within reach that there is room for; None when there is none."""
     near = [rung for rung in range(state.rung) if state.ratio(rung) <= _BOLDEST or rung == state.rung - 1]
-    return next((rung for rung in near if load.expected(state.ratio(rung)) <= _ROOM), None)
+    return next((rung for rung in near if load.has_room(state.ratio(rung))), None)
 
 
 def _chosen(state: State, rungs: Sequence[Setting], rung: int, load: _Load, why: str) -> tuple[State, str]:
