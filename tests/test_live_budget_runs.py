@@ -172,6 +172,23 @@ def test_a_load_that_comes_and_goes_is_met_by_patience(half: float) -> None:
     assert machine.kept(60, 180) >= 0.95
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_light_scenes_of_a_game_cost_no_frames(seed: int) -> None:
+    """Protects a game's goal: light scenes that are too short to try something better in are known by their length."""
+    scenes = np.cumsum(np.random.default_rng(seed).uniform([3, 1], [12, 5], (20, 2)))  # heavy and light, in turn
+    machine = Machine(
+        62,
+        load=lambda now: 1.0 if np.searchsorted(scenes, now) % 2 else 1.65,
+        rungs=ladder(720, 1.0, ["auto"], 180),
+        goal=Goal(15),
+        camera=15,
+        noise=0.12,
+        loading=0.1,
+        seed=seed,
+    ).run(120)
+    assert machine.kept(10, 120) == 1
+
+
 def test_it_climbs_again_after_a_load_that_came_and_went() -> None:
     """Protects recovery: patience grows to a minute at most, and when the trouble is over for good, quality returns."""
     machine = Machine(30, load=lambda now: 2.0 if now < 100 and (now // 7) % 2 else 1.0).run(240)

@@ -130,7 +130,7 @@ def test_the_users_coherence_is_the_best_that_the_controller_goes_to() -> None:
     run.desk.do(Command.NEXT_STYLE)
     assert (run.switcher.wanted.style, run.setting.coherence, run.setting.work_size) == ("second", 0.1, 120)
     fast = StageTimes(1.0, 1.0)
-    for _ in range(40):
+    for _ in range(60):
         run.now += 0.25
         run.desk.judge(Report(10.0, 30.0, fast, {"paint": fast}, {}, 100, 0.03), run.now)
     assert (run.setting.coherence, run.setting.work_size) == (0.1, None)

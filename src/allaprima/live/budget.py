@@ -13,10 +13,12 @@ WINDOW_SECONDS = 1.0
 """How far back the reports that :func:`step` gets should look: shorter is noise, longer is late."""
 _SETTLE = WINDOW_SECONDS + 0.3
 """Seconds from a change until it is judged: no frame from before it is in the window, and the cross-fade is over."""
-_PATIENCE, _DOUBT = 1.0, 0.5
-"""Seconds that the goal must be missed for, before something cheaper is taken; and before a better one is given up."""
-_HOPE, _MOST_HOPE = 3.0, 60.0
-"""Seconds that there must be room for something better, before it is taken: at first, and at most after failures."""
+_PATIENCE = 1.0
+"""Seconds that the goal must be missed for, before something cheaper is taken."""
+_HOPE, _MOST_HOPE = 4.0, 60.0
+"""Seconds that there must be room for something better, before it is taken: at first, and at most."""
+_CAUTION = 3.0
+"""Times as long that this becomes when something better had to be given up soon; and than room that went away again."""
 _PROVEN = 30.0
 """Seconds that something better must hold, not to have failed."""
 _FULL = 0.92
@@ -28,7 +30,8 @@ _MISS = 0.95
 """Share of what is allowed from which on the goal is missed: no two frames take the same time, and those that take too
 long cost others."""
 _GROSS = 1.5
-"""Times what is allowed from which on the goal is missed so that something is done at once."""
+"""Times what is allowed from which on the goal is missed so that something is done at once; something better that isn't
+proven yet is given up at once when it is missed at all."""
 _AIM, _ROOM = 0.9, 0.8
 """Share of what is allowed that is aimed at on the way down, and that must be enough on the way up. The steps of the
 ladder are larger than what lies between this and a miss, so that it doesn't go to and fro."""
@@ -153,8 +156,8 @@ class State:
     """The best rung that there was room for all that time."""
     risen: bool = False
     """Whether it was chosen as something better, and isn't proven yet."""
-    failures: int = 0
-    """Times in a row that something better had to be given up soon."""
+    hope: float = _HOPE
+    """Seconds that there must be room for something better, by what has become of it so far."""
     told: bool = False
     """Whether the user knows that the goal can't be met."""
     costs: tuple[float, ...] = ()
@@ -206,14 +209,15 @@ def step(
     if report.fps == 0 and report.busy < _FULL:
         return replace(state, missing=None, room=None), None
     if state.risen and now - state.since >= _PROVEN:
-        state = replace(state, risen=False, failures=0)
+        state = replace(state, risen=False, hope=max(_HOPE, state.hope / _CAUTION))
     load = _Load.of(goal, report)
     state = _learned(state, load)
     missing = now if state.missing is None else state.missing
-    tried = now - missing >= (_DOUBT if state.risen else _PATIENCE)
+    tried = now - missing >= _PATIENCE
     if load.expected() > _MISS:
-        state = replace(state, missing=missing, room=None)
-        return _down(state, rungs, load) if tried or load.gross else (state, None)
+        state = _without_room(replace(state, missing=missing), now)
+        at_once = load.median > (_MISS if state.risen else _GROSS)
+        return _down(state, rungs, load) if tried or at_once else (state, None)
     state = replace(state, missing=missing if load.others else None)
     if load.others and tried and not state.told:
         return _tell(state, f"{load.of_latency}, but painting takes only {load.paint.p50:.0f} of it")
@@ -232,7 +236,8 @@ class _Load:
     """Of the latency, by other stages than painting, and waiting for it."""
     painted: float
     """Of the latency, by these."""
-    gross: bool
+    median: float
+    """Not more than by the median of the frames: one slow frame is none of its business."""
     mean: float
     """Seconds of painting for each frame that is shown."""
     paint: StageTimes
@@ -256,14 +261,13 @@ class _Load:
             paint.p95 / period,
             latency.p95 / allowed - painted,
             painted,
-            False,
+            math.inf,
             mean,
             paint,
             f"painting took {max(paint.p50, share * period):.0f} ms, {period:.0f} allowed",
             f"latency {latency.p95:.0f} ms, {allowed:.0f} allowed",
         )
-        # One slow frame is none of the median's business.
-        return replace(load, gross=min(load.expected(), max(paint.p50 / period, latency.p50 / allowed)) > _GROSS)
+        return replace(load, median=min(load.expected(), max(paint.p50 / period, latency.p50 / allowed)))
 
     @property
     def others(self) -> bool:
@@ -305,22 +309,34 @@ def _down(state: State, rungs: Sequence[Setting], load: _Load) -> tuple[State, s
         return (state, None) if state.told else _tell(state, f"nothing cheaper is left: {why}")
     enough = (rung for rung in cheaper if load.expected(state.ratio(rung)) <= _AIM)
     # What becomes of the latency is less certain than of the frame rate.
-    rung = cheaper[0] if load.late and not load.gross else next(enough, cheaper[-1])
-    return _chosen(replace(state, failures=state.failures + state.risen, risen=False), rungs, rung, load, why)
+    rung = cheaper[0] if load.late and load.median <= _GROSS else next(enough, cheaper[-1])
+    failed = _warned(state, state.hope) if state.risen else state
+    return _chosen(replace(failed, risen=False), rungs, rung, load, why)
 
 
 def _up(state: State, rungs: Sequence[Setting], load: _Load, now: float) -> tuple[State, str | None]:
-    hope, known = min(_HOPE * 2**state.failures, _MOST_HOPE), state
+    hope, known = state.hope, state
     rung = _better(known, load)
     if rung is None:
         hope, known = _FORGOTTEN, replace(state, costs=tuple(each.cost for each in rungs))
         rung = _better(known, load)
     if rung is None:
-        return replace(state, room=None), None
+        return _without_room(state, now), None
     room, reach = (now, rung) if state.room is None else (state.room, max(rung, state.reach))
     if now - room < hope:
         return replace(state, room=room, reach=reach), None
     return _chosen(replace(known, risen=True, told=load.others), rungs, reach, load, load.of_rate)
+
+
+def _without_room(state: State, now: float) -> State:
+    """The state when there is no room any more: where it comes and goes, it must last longer than it did."""
+    lasted = 0.0 if state.room is None else now - state.room
+    return replace(_warned(state, lasted) if lasted < state.hope else state, room=None)
+
+
+def _warned(state: State, seconds: float) -> State:
+    """The state, knowing that room for so many seconds was too little."""
+    return replace(state, hope=min(max(state.hope, _CAUTION * seconds), _MOST_HOPE))
 
 
 def _better(state: State, load: _Load) -> int | None:
@@ -340,7 +356,7 @@ def _chosen(state: State, rungs: Sequence[Setting], rung: int, load: _Load, why:
         missing=None,
         room=None,
         # Of a gross miss, what was measured may be half from before it.
-        foreseen=None if load.gross else load.mean * state.ratio(rung),
+        foreseen=None if load.median > _GROSS else load.mean * state.ratio(rung),
     )
     return chosen, chosen.reason
 
