@@ -44,6 +44,8 @@ _BESIDE = 0.5
 _PAUSE = 1.5
 """Seconds between two keys."""
 _LOAD_SECONDS = 60.0
+_BACK_SECONDS, _MOST_LOADS = 10.0, 5
+"""Behind a load in which the machine must have been left alone, and so many loads at most until that is so."""
 _LONG = 10
 """Times as long as is measured that clips last, for a machine that is seldom left alone."""
 _ROUNDS, _TURN_SECONDS = 4, 10.0
@@ -115,10 +117,14 @@ class Parts:
         with self._live(self._camera, *GOAL) as live:
             live.watch(_SETTLE_SECONDS)
             spans["before"] = halves(half)
-            with busy(half_of_the_cores()):
-                spans["under load"] = halves(half)
-            gone = time.monotonic()
-            spans["after"] = halves(2 * half)
+            for _ in range(_MOST_LOADS):
+                with busy(half_of_the_cores()):
+                    spans["under load"] = halves(half)
+                gone = time.monotonic()
+                behind = live.watch(half)
+                if self._quiet.was(gone, gone + _BACK_SECONDS):
+                    break
+            spans["after"] = behind, live.watch_quiet(2 * half)
         phases = {
             name: {**figures(first + second), "steady": figures(second)} for name, (first, second) in spans.items()
         }

@@ -209,7 +209,7 @@ def test_better_is_what_there_was_room_for_all_the_time() -> None:
             state, _ = step(state, GOAL, RUNGS, report(paint=paint), float(now), running=RUNGS[3])
         return state.rung
 
-    assert chosen(12.0) < chosen(17.0) == chosen(17.0, 12.0) == chosen(12.0, 17.0) < 3
+    assert chosen(12.0) < chosen(20.0) == chosen(20.0, 12.0) == chosen(12.0, 20.0) < 3
 
 
 def test_better_must_suit_the_slower_frames() -> None:
@@ -258,6 +258,25 @@ def test_room_that_went_away_must_last_for_longer_next_time() -> None:
     state, _ = fed(state, 3, report(paint=0, fps=0, busy=0), since=11.5)
     assert (state.room, state.hope) == (None, 6)  # of what wasn't painted nothing is known
     assert fed(state, 6.25, report(paint=12), since=14.5)[0].rung < 3
+
+
+def test_room_that_was_only_just_lost_says_nothing() -> None:
+    """Protects recovery: room for the next better setting that becomes tight isn't a try that would have failed."""
+    state, _ = fed(begin(RUNGS, RUNGS[3]), 1.5 + 2, report(paint=19))
+    state, _ = fed(state, 2, report(paint=22.5), since=3.5)
+    assert (state.room, state.hope, state.lasted) == (None, 4, 2)
+    assert fed(state, 0.5, report(paint=28), since=5.5)[0].hope == 6
+    assert fed(state, 0.5, report(paint=19), since=5.5)[0].hope == 4
+
+
+def test_room_that_only_went_away_is_waited_for_12_seconds_at_most() -> None:
+    """Protects recovery from what never failed."""
+    state, now = replace(begin(RUNGS, RUNGS[3]), hope=6), 0.0
+    for _ in range(3):
+        state, _ = fed(state, 5.5, report(paint=12), since=now)
+        state, _ = fed(state, 2, report(paint=28), since=now + 5.5)
+        now += 7.5
+    assert (state.rung, state.hope) == (3, 12)
 
 
 def test_errors_of_cost_are_learned_in_part() -> None:

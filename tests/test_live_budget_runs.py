@@ -134,7 +134,7 @@ def test_it_converges_from_any_rung(start: int, base: float) -> None:
     assert machine.kept(6, 60) >= 0.95
     best = {15.0: {0}, 38.0: {1, 2}}[base]
     assert machine.rungs_in(30, 60) <= best
-    assert len(machine.switched) <= 3
+    assert len(machine.switched) <= 4
 
 
 @pytest.mark.parametrize("base", [20.0, 26.0, 30.0, 33.0, 37.0, 45.0, 60.0, 80.0, 110.0])

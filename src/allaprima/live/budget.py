@@ -15,10 +15,12 @@ _SETTLE = WINDOW_SECONDS + 0.3
 """Seconds from a change until it is judged: no frame from before it is in the window, and the cross-fade is over."""
 _PATIENCE = 1.0
 """Seconds that the goal must be missed for, before something cheaper is taken."""
-_HOPE, _MOST_HOPE = 4.0, 60.0
-"""Seconds that there must be room for something better, before it is taken: at first, and at most."""
+_HOPE, _MORE_HOPE, _MOST_HOPE = 4.0, 12.0, 60.0
+"""Seconds that there must be room for something better, before it is taken: at first; at most where room only went
+away; and at most after failures."""
 _CAUTION = 3.0
-"""Times as long that this becomes when something better had to be given up soon; and than room that went away again."""
+"""Times as long that this becomes when something better had to be given up soon; and than room that went away so far
+that it would have had to be."""
 _PROVEN = 30.0
 """Seconds that something better must hold, not to have failed."""
 _FULL = 0.92
@@ -35,7 +37,7 @@ proven yet is given up at once when it is missed at all."""
 _AIM, _ROOM = 0.9, 0.8
 """Share of what is allowed that is aimed at on the way down, and that must be enough on the way up. The steps of the
 ladder are larger than what lies between this and a miss, so that it doesn't go to and fro."""
-_BOLDEST = 2.0
+_BOLDEST = 1.5
 """Times the cost that one step up may have: predictions over a longer way are less certain."""
 _LIKELY_ERROR = 1.6
 """Times more or less than foreseen that a setting may well cost; beyond that, load rather has changed."""
@@ -154,6 +156,8 @@ class State:
     """Since when there is room for something better."""
     reach: int = 0
     """The best rung that there was room for all that time."""
+    lasted: float = 0.0
+    """Seconds that there was room for, until there was none; 0 once that was seen to be too little."""
     risen: bool = False
     """Whether it was chosen as something better, and isn't proven yet."""
     hope: float = _HOPE
@@ -215,7 +219,7 @@ def step(
     missing = now if state.missing is None else state.missing
     tried = now - missing >= _PATIENCE
     if load.expected() > _MISS:
-        state = _without_room(replace(state, missing=missing), now)
+        state = _without_room(replace(state, missing=missing), load, now)
         at_once = load.median > (_MISS if state.risen else _GROSS)
         return _down(state, rungs, load) if tried or at_once else (state, None)
     state = replace(state, missing=missing if load.others else None)
@@ -310,8 +314,8 @@ def _down(state: State, rungs: Sequence[Setting], load: _Load) -> tuple[State, s
     enough = (rung for rung in cheaper if load.expected(state.ratio(rung)) <= _AIM)
     # What becomes of the latency is less certain than of the frame rate.
     rung = cheaper[0] if load.late and load.median <= _GROSS else next(enough, cheaper[-1])
-    failed = _warned(state, state.hope) if state.risen else state
-    return _chosen(replace(failed, risen=False), rungs, rung, load, why)
+    hope = min(_CAUTION * state.hope, _MOST_HOPE) if state.risen else state.hope
+    return _chosen(replace(state, hope=hope, risen=False), rungs, rung, load, why)
 
 
 def _up(state: State, rungs: Sequence[Setting], load: _Load, now: float) -> tuple[State, str | None]:
@@ -321,22 +325,20 @@ def _up(state: State, rungs: Sequence[Setting], load: _Load, now: float) -> tupl
         hope, known = _FORGOTTEN, replace(state, costs=tuple(each.cost for each in rungs))
         rung = _better(known, load)
     if rung is None:
-        return _without_room(state, now), None
+        return _without_room(state, load, now), None
     room, reach = (now, rung) if state.room is None else (state.room, max(rung, state.reach))
     if now - room < hope:
         return replace(state, room=room, reach=reach), None
     return _chosen(replace(known, risen=True, told=load.others), rungs, reach, load, load.of_rate)
 
 
-def _without_room(state: State, now: float) -> State:
-    """The state when there is no room any more: where it comes and goes, it must last longer than it did."""
-    lasted = 0.0 if state.room is None else now - state.room
-    return replace(_warned(state, lasted) if lasted < state.hope else state, room=None)
-
-
-def _warned(state: State, seconds: float) -> State:
-    """The state, knowing that room for so many seconds was too little."""
-    return replace(state, hope=min(max(state.hope, _CAUTION * seconds), _MOST_HOPE))
+def _without_room(state: State, load: _Load, now: float) -> State:
+    """The state when there is no room: where something better would fail by now, room must last longer next time."""
+    lasted = state.lasted if state.room is None else now - state.room
+    if lasted and load.expected(state.ratio(state.reach)) > _MISS:
+        hope = max(state.hope, min(_CAUTION * lasted, _MORE_HOPE))
+        return replace(state, room=None, lasted=0.0, hope=hope)
+    return replace(state, room=None, lasted=lasted)
 
 
 def _better(state: State, load: _Load) -> int | None:
@@ -355,6 +357,7 @@ def _chosen(state: State, rungs: Sequence[Setting], rung: int, load: _Load, why:
         since=None,
         missing=None,
         room=None,
+        lasted=0.0,
         # Of a gross miss, what was measured may be half from before it.
         foreseen=None if load.median > _GROSS else load.mean * state.ratio(rung),
     )
