@@ -241,7 +241,7 @@ class _Load:
     painted: float
     """Of the latency, by these."""
     median: float
-    """Not more than by the median of the frames: one slow frame is none of its business."""
+    """By the median frame, where that is less: one slow frame is none of its business."""
     mean: float
     """Seconds of painting for each frame that is shown."""
     paint: StageTimes
