@@ -88,6 +88,12 @@ def _median(values: Iterable[float]) -> float:
     return float(np.median(list(values)))
 
 
+def left_alone(samples: Sequence[Sample], seconds: float) -> bool:
+    """Whether the last so many seconds were all quiet, with a line a second."""
+    recent = samples[-round(seconds) :]
+    return len(recent) == round(seconds) and all(sample.quiet for sample in recent)
+
+
 def change_after(frames: Sequence[Seen], pressed: float) -> dict[str, float] | None:
     """When a still picture was first painted in another way, after a time.
 

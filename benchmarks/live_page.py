@@ -27,7 +27,8 @@ Latency is from captured to shown: p50 and p95 of each second, of which the medi
 *wait*: for the painting thread; *deliver*: for the sink's thread. Keys are pressed in the window (XTEST), and frames
 counted where they come out of `--to -` beside it, those left out among them; the picture stands still, so that what
 changes is the style. After the soak, its process is stopped and let go on in turn with others begun anew. Changes of
-style, the pipeline and the soak are measured with `--no-adapt`, so that the controller changes nothing meanwhile."""
+style, the pipeline and the soak are measured with `--no-adapt`, so that the controller changes nothing meanwhile.
+Before and behind the load, it has until 15 seconds in a row were quiet to find its setting."""
 
 
 def goals_of(found: Result) -> list[Goal]:

@@ -44,8 +44,8 @@ _BESIDE = 0.5
 _PAUSE = 1.5
 """Seconds between two keys."""
 _LOAD_SECONDS = 60.0
-_BACK_SECONDS, _MOST_LOADS = 10.0, 5
-"""Behind a load in which the machine must have been left alone, and so many loads at most until that is so."""
+_ALONE_SECONDS = 15.0
+"""In which the machine is to have been left alone, for a setting to have come back by then."""
 _LONG = 10
 """Times as long as is measured that clips last, for a machine that is seldom left alone."""
 _ROUNDS, _TURN_SECONDS = 4, 10.0
@@ -110,21 +110,13 @@ class Parts:
         """The goal of a camera, while other processes take half of the cores, and when they are gone."""
         spans: dict[str, tuple[list[Sample], list[Sample]]] = {}
         half = self._options.seconds / 2
-
-        def halves(seconds: float) -> tuple[list[Sample], list[Sample]]:
-            return live.watch(seconds), live.watch_quiet(seconds)
-
         with self._live(self._camera, *GOAL) as live:
             live.watch(_SETTLE_SECONDS)
-            spans["before"] = halves(half)
-            for _ in range(_MOST_LOADS):
-                with busy(half_of_the_cores()):
-                    spans["under load"] = halves(half)
-                gone = time.monotonic()
-                behind = live.watch(half)
-                if self._quiet.was(gone, gone + _BACK_SECONDS):
-                    break
-            spans["after"] = behind, live.watch_quiet(2 * half)
+            spans["before"] = live.watch_alone(_ALONE_SECONDS), live.watch_quiet(half)
+            with busy(half_of_the_cores()):
+                spans["under load"] = live.watch(half), live.watch_quiet(half)
+            gone = time.monotonic()
+            spans["after"] = live.watch_alone(_ALONE_SECONDS), live.watch_quiet(half)
         phases = {
             name: {**figures(first + second), "steady": figures(second)} for name, (first, second) in spans.items()
         }

@@ -19,7 +19,7 @@ import av
 import numpy as np
 import psutil
 from end_to_end import BenchmarkError
-from live_figures import Sample, Seen
+from live_figures import Sample, Seen, left_alone
 from quiet import Quiet
 
 from allaprima.sources.x11 import Desktop, Window, choose_window
@@ -29,8 +29,8 @@ TITLE = "allaprima"
 START_SECONDS = 120.0
 """Until the first frame is shown, at most: an engine may have to be chosen."""
 _END_SECONDS = 20.0
-_PATIENCE = 8
-"""Times as long as asked for that quiet seconds are waited for."""
+_PATIENCE, _PATIENCE_ALONE = 8, 30
+"""Times as long as asked for that quiet seconds are waited for; and those in a row."""
 _BEFORE = 1.0
 """Seconds before a line's own in which the machine must have been left alone, too: frames may wait from then."""
 _THIN = 8
@@ -118,13 +118,15 @@ class Live:
         Raises:
             BenchmarkError: it has ended.
         """
-        begun = len(self.samples) + 1
-        until = time.monotonic() + _PATIENCE * seconds
+        return self._watch(lambda since: sum(sample.quiet for sample in since[1:]) >= seconds, _PATIENCE * seconds)
 
-        def enough() -> bool:
-            return sum(sample.quiet for sample in self.samples[begun + 1 :]) >= seconds or time.monotonic() >= until
+    def watch_alone(self, seconds: float) -> list[Sample]:
+        """The same until so many seconds in a row were quiet."""
+        return self._watch(lambda since: left_alone(since[1:], seconds), _PATIENCE_ALONE * seconds)
 
-        self.wait(enough, _PATIENCE * seconds + 1, "gone on")
+    def _watch(self, enough: Callable[[Sequence[Sample]], bool], most: float) -> list[Sample]:
+        begun, until = len(self.samples) + 1, time.monotonic() + most
+        self.wait(lambda: time.monotonic() >= until or enough(self.samples[begun:]), most + 1, "gone on")
         return self.samples[begun:]
 
     @contextmanager

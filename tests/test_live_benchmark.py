@@ -77,6 +77,17 @@ def test_only_quiet_seconds_count() -> None:
     assert found["dropped"] == {"capture": 8, "window": 0}
 
 
+def test_a_setting_gets_quiet_seconds_in_a_row_to_come_back_in() -> None:
+    """Protects the row of recovery: single quiet seconds between a neighbor's don't let anything come back."""
+    from live_figures import Sample, left_alone
+
+    def alone(quiet: str) -> bool:
+        return left_alone([Sample(at, 100.0, {}, mark == "q") for at, mark in enumerate(quiet)], 3.0)
+
+    assert alone("-qqq") and alone("qqq")
+    assert not any(alone(quiet) for quiet in ("qq", "qq-q", "qqq-", "-q-q-q", ""))
+
+
 def test_a_neighbor_on_the_core_is_noticed() -> None:
     """Protects what counts: work of the same kind that takes longer, of processor time alone, and not for a moment."""
     from quiet import Quiet
