@@ -263,7 +263,7 @@ def test_johnson_does_not_clamp_what_it_trains() -> None:
 
 
 def test_the_realtime_net_is_shown_pictures_without_borders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Protects against painted frames: the view to agree with is as if the picture went on, even at its edge."""
+    """Protects against painted frames: the painting to agree with is as if the picture went on, even at its edge."""
     torch.manual_seed(0)
     network = RealtimeMethod.network(RealtimeRecipe())
     image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
@@ -275,3 +275,22 @@ def test_the_realtime_net_is_shown_pictures_without_borders(monkeypatch: pytest.
     assert far.shape == image.shape
     assert (far - farther).abs().max() < 0.1 * (near - farther).abs().max()
     torch.testing.assert_close(far[..., 40:-40, 40:-40], near[..., 40:-40, 40:-40], rtol=0, atol=1e-4)
+
+
+class Framed(nn.Module):
+    """Paints the picture as it is, in a white frame."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        inside = torch.zeros_like(image)
+        inside[..., 4:-4, 4:-4] = 1
+        return torch.where(inside > 0, image, 1.0)
+
+
+def test_a_frame_earns_nothing_and_costs_consistency() -> None:
+    """Protects against painted frames: style and content are asked of what is far from borders alone."""
+    method, batch = made("realtime", Colors())[0], pairs()
+    plain, framed = (parts(method, Net(layer), batch) for layer in (nn.Identity(), Framed()))
+    assert {name: framed[name] for name in ("content", "style", "photograph")} == {
+        name: plain[name] for name in ("content", "style", "photograph")
+    }
+    assert framed["consistency"] > 2 * plain["consistency"]

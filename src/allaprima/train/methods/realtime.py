@@ -1,6 +1,6 @@
 """The realtime method: perceptual losses and known-motion consistency on single pictures.
 
-One step: a batch of crops x and a second view x' of each; y = net(x), y' = net(x'), the latter far from its borders.
+One step: a batch of crops x and a second view x' of each; y = net(x), far from its borders, and y' = net(x').
 Content and style are asked of y, consistency of the pair; flat fields must come out without a grid.
 
 A recurrent net also sees the painting before, and is trained on frames with true flow, which it doesn't need in use:
@@ -46,7 +46,7 @@ from ..recipes.realtime import RealtimeRecipe
 from ..vgg import VGG16Features
 
 _BEYOND = 24
-"""Pixels of reflection around a view, beside the margin: beyond these the default network sees hardly anything."""
+"""Pixels of reflection around a picture: beyond these the default network sees hardly anything."""
 
 
 class RealtimeMethod(Method[RealtimeRecipe]):
@@ -100,8 +100,8 @@ class RealtimeMethod(Method[RealtimeRecipe]):
             second = network(view.image, strength, first).float()
             image, painted, share = torch.cat((seen, image)), torch.cat((painted, second)), share.repeat(2)
         else:
-            first = painted = network(seen, strength).float()
-            second = _far_from_borders(network, view.image, strength).float()
+            first = painted = _far_from_borders(network, seen, strength).float()
+            second = network(view.image, strength).float()
         features = self.vgg(painted, STYLE_LAYERS)
         with torch.no_grad():
             target = self.vgg(image, (CONTENT_LAYER,))[CONTENT_LAYER]
@@ -156,8 +156,8 @@ class RealtimeMethod(Method[RealtimeRecipe]):
 def _far_from_borders(network: StyleNetwork, image: Tensor, strength: Tensor) -> Tensor:
     """The painting of a picture that goes on beyond its borders: N×3×H×W, as the picture.
 
-    Left to itself, a net paints a frame where it feels a border, since paintings have frames. What the other view is
-    painted like there must agree with this one.
+    Left to itself, a net paints a frame where it feels a border, since paintings have frames, and needs less of the
+    style elsewhere. So style is asked of this painting alone; that of the other view, with borders, must agree with it.
     """
     painted: Tensor = network(F.pad(image, (_BEYOND,) * 4, mode="reflect"), strength)
     return painted[..., _BEYOND:-_BEYOND, _BEYOND:-_BEYOND]
