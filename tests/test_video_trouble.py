@@ -76,9 +76,12 @@ def _no_frame(path: Path) -> None:
         out.start_encoding()
 
 
-def _encrypted(path: Path) -> None:
-    key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "1f" * 16, "encryption_kid": "2e" * 16}
-    clips.make(path, container_options=key)
+KEY = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "1f" * 16, "encryption_kid": "2e" * 16}
+
+
+def _encrypted_raw(path: Path) -> None:
+    """Raw pictures decode without an error whatever the key's bytes are, so that noise would be painted."""
+    clips.make(path, codec="rawvideo", pixel_format="rgb24", container_options=KEY)
 
 
 BAD = {
@@ -92,7 +95,8 @@ BAD = {
     "folder": (lambda p: p.mkdir(), "folder"),
     "sound.mp4": (_sound_only, "no video"),
     "none.mp4": (_no_frame, "no "),
-    "encrypted.mp4": (_encrypted, "encrypted"),
+    "encrypted.mp4": (lambda p: clips.make(p, container_options=KEY), "encrypted"),
+    "encrypted.mov": (_encrypted_raw, "encrypted"),
     "header.mkv": (lambda p: p.write_bytes(clips.make(p).read_bytes()[:60]), "damaged"),
     "index.mp4": (lambda p: p.write_bytes(clips.make(p).read_bytes()[:-300]), "index"),
 }

@@ -97,13 +97,13 @@ class VideoReader:
         for packet in self._demux():
             if packet.stream_index != self.stream.index:
                 continue
+            if packet.has_sidedata("encryption_info"):
+                raise SourceError(encrypted(self.label))
             try:
                 decoded = self.stream.decode(packet if packet.size else None)
             except EOFError:
                 break
             except av.error.FFmpegError:
-                if packet.has_sidedata("encryption_info"):
-                    raise SourceError(encrypted(self.label)) from None
                 broken += 1
                 continue
             for frame in decoded:
